@@ -1,0 +1,1 @@
+"""Pre-labellers: few-shot by embedding, a local language model, a remote one."""

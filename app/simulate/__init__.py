@@ -1,0 +1,1 @@
+"""Simulated experts and the sample pool."""
