@@ -1,0 +1,387 @@
+"""Who people are and what they may do: users, sign-ins, memberships and API tokens."""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, cast
+
+from sqlalchemy import CursorResult, and_, func, literal, select, update
+from sqlalchemy.orm import Session
+
+from app.db.base import utcnow
+from app.db.tables import ApiToken, Membership, Project, User, UserSession
+from app.errors import Conflict, InvalidInput, NotFound
+from app.services import audit, passwords
+
+Role = Literal["admin", "expert"]
+ROLES: tuple[Role, ...] = ("admin", "expert")
+API_TOKEN_PREFIX = "lc_"  # noqa: S105 - what every token starts with, so that leaked ones can be searched for
+
+_EMAIL = re.compile(r"[^\s@<>\"']+@[^\s@<>\"']+\.[^\s@<>\"'.]+")
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who is asking and, when a project was named, what they are in it.
+
+    ``project`` is None when none was named or none has that slug; ``role`` is None for an outsider. A site admin is
+    an admin of every project. ``session_id`` is None for an API token.
+    """
+
+    user: User
+    session_id: int | None = None
+    project: Project | None = None
+    role: Role | None = None
+
+
+def new_secret() -> str:
+    """256 random bits in 43 URL-safe characters."""
+    return secrets.token_urlsafe(32)
+
+
+def hash_secret(secret: str) -> bytes:
+    """SHA-256. A plain hash is enough: the secrets are random, so there is nothing to guess from."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+# --- users ---------------------------------------------------------------------------------------------------------
+
+
+def clean_email(email: str) -> str:
+    """Lower case, without spaces around it. Raises InvalidInput (field ``email``)."""
+    email = email.strip().lower()
+    if len(email) > 320 or not _EMAIL.fullmatch(email):
+        raise InvalidInput("Enter an e-mail address, such as ana@example.org.", field="email")
+    return email
+
+
+def clean_name(name: str) -> str:
+    name = " ".join(name.split())
+    if not name:
+        raise InvalidInput("Enter a name.", field="name")
+    if len(name) > 200:
+        raise InvalidInput("Use at most 200 characters.", field="name")
+    return name
+
+
+def find_user(session: Session, email: str) -> User | None:
+    return session.scalar(select(User).where(User.email == email.strip().lower()))
+
+
+def create_user(
+    session: Session,
+    *,
+    email: str,
+    name: str,
+    password: str | None = None,
+    is_site_admin: bool = False,
+    now: datetime | None = None,
+) -> User:
+    """A new account; without a password it signs in by link only. Raises InvalidInput, or Conflict if it exists."""
+    email, name = clean_email(email), clean_name(name)
+    password_hash = None if password is None else passwords.hash_password(password)
+    return insert_user(
+        session, email=email, name=name, password_hash=password_hash, is_site_admin=is_site_admin, now=now
+    )
+
+
+def insert_user(
+    session: Session,
+    *,
+    email: str,
+    name: str,
+    password_hash: str | None,
+    is_site_admin: bool = False,
+    now: datetime | None = None,
+) -> User:
+    """create_user for a caller that hashed the password, and cleaned the rest, before its transaction began."""
+    if find_user(session, email) is not None:
+        raise Conflict("That e-mail address already has an account.", field="email")
+    user = User(
+        email=email,
+        name=name,
+        password_hash=password_hash,
+        is_site_admin=is_site_admin,
+        created_at=now or utcnow(),
+    )
+    session.add(user)
+    session.flush()
+    audit.record(session, "user.created", user_id=user.id, subject=email, site_admin=is_site_admin)
+    return user
+
+
+def authenticate(session: Session, email: str, password: str) -> User:
+    """The user whose address and password these are. One error for every reason, after the same time."""
+    user = find_user(session, email)
+    matches = passwords.verify(user.password_hash if user else None, password)
+    if user is None or not matches or user.disabled_at is not None:
+        raise InvalidInput("That address and password do not match.", field="password")
+    return user
+
+
+def require_password(session: Session, user_id: int, password: str) -> None:
+    """Ask for the present password again before a change. Raises InvalidInput (field ``current``)."""
+    stored = session.scalar(select(User.password_hash).where(User.id == user_id))
+    if stored is not None and not passwords.verify(stored, password):
+        raise InvalidInput("That is not your present password.", field="current")
+
+
+def set_password(session: Session, user_id: int, password: str, *, keep: int | None = None) -> None:
+    """Store a new password and sign out everywhere but in the session ``keep``."""
+    password_hash = passwords.hash_password(password)
+    session.execute(update(User).where(User.id == user_id).values(password_hash=password_hash))
+    revoke_all_sessions(session, user_id, keep=keep)
+    audit.record(session, "user.password_changed", user_id=user_id)
+
+
+def rename(session: Session, user_id: int, name: str) -> None:
+    session.execute(update(User).where(User.id == user_id).values(name=clean_name(name)))
+
+
+def set_disabled(session: Session, user: User, *, disabled: bool, now: datetime | None = None) -> None:
+    """A disabled account cannot sign in, and its sessions and tokens stop working at once."""
+    user.disabled_at = (now or utcnow()) if disabled else None
+    session.add(user)
+    audit.record(session, "user.disabled" if disabled else "user.enabled", user_id=user.id, subject=user.email)
+
+
+# --- sign-ins ------------------------------------------------------------------------------------------------------
+
+
+def start_session(
+    session: Session, user_id: int, *, days: int, user_agent: str = "", now: datetime | None = None
+) -> str:
+    """Sign a browser in and return its token, which is stored nowhere."""
+    now, token = now or utcnow(), new_secret()
+    row = UserSession(
+        token_hash=hash_secret(token),
+        user_id=user_id,
+        user_agent=user_agent[:300],
+        created_at=now,
+        expires_at=now + timedelta(days=days),
+    )
+    session.add(row)
+    session.flush()
+    return token
+
+
+def resolve_session(
+    session: Session, token: str, project_slug: str | None = None, now: datetime | None = None
+) -> Access | None:
+    """Whose sign-in this is and, for ``project_slug``, what they are there: one statement. None if it is not valid."""
+    now = now or utcnow()
+    query = _with_project(select(User, UserSession.id), project_slug).where(
+        UserSession.token_hash == hash_secret(token),
+        UserSession.user_id == User.id,
+        UserSession.revoked_at.is_(None),
+        UserSession.expires_at > now,
+        User.disabled_at.is_(None),
+    )
+    return _access(session, query)
+
+
+def resolve_api_token(
+    session: Session, token: str, project_slug: str | None = None, now: datetime | None = None
+) -> Access | None:
+    """As resolve_session, for the token of a bearer request."""
+    now = now or utcnow()
+    query = _with_project(select(User, literal(None)), project_slug).where(
+        ApiToken.token_hash == hash_secret(token),
+        ApiToken.user_id == User.id,
+        ApiToken.revoked_at.is_(None),
+        (ApiToken.expires_at.is_(None)) | (ApiToken.expires_at > now),
+        User.disabled_at.is_(None),
+    )
+    return _access(session, query)
+
+
+def _with_project(query: Any, slug: str | None) -> Any:
+    if slug is None:
+        return query
+    membership = and_(
+        Membership.project_id == Project.id, Membership.user_id == User.id, Membership.removed_at.is_(None)
+    )
+    return (
+        query.add_columns(Project, Membership.role)
+        .select_from(User)
+        .outerjoin(Project, and_(Project.slug == slug, Project.deleted_at.is_(None)))
+        .outerjoin(Membership, membership)
+    )
+
+
+def _access(session: Session, query: Any) -> Access | None:
+    row = session.execute(query).one_or_none()
+    if row is None:
+        return None
+    user, session_id, project, role = (*row, None, None)[:4]
+    if project is not None and user.is_site_admin:
+        role = "admin"
+    return Access(user, session_id, project, role)
+
+
+def active_sessions(session: Session, user_id: int, now: datetime | None = None) -> Sequence[UserSession]:
+    query = select(UserSession).where(
+        UserSession.user_id == user_id, UserSession.revoked_at.is_(None), UserSession.expires_at > (now or utcnow())
+    )
+    return session.scalars(query.order_by(UserSession.created_at.desc())).all()
+
+
+def revoke_session(session: Session, user_id: int, session_id: int, now: datetime | None = None) -> None:
+    """Sign one of this user's browsers out. Raises NotFound for anybody else's."""
+    query = update(UserSession).where(
+        UserSession.id == session_id, UserSession.user_id == user_id, UserSession.revoked_at.is_(None)
+    )
+    if not _changed(session, query.values(revoked_at=now or utcnow())):
+        raise NotFound("That sign-in has already ended.")
+
+
+def revoke_all_sessions(session: Session, user_id: int, *, keep: int | None = None, now: datetime | None = None) -> int:
+    """Sign this user out everywhere but in ``keep``; returns how many sign-ins ended."""
+    query = update(UserSession).where(UserSession.user_id == user_id, UserSession.revoked_at.is_(None))
+    if keep is not None:
+        query = query.where(UserSession.id != keep)
+    return _changed(session, query.values(revoked_at=now or utcnow()))
+
+
+# --- API tokens ----------------------------------------------------------------------------------------------------
+
+
+def create_api_token(
+    session: Session, user_id: int, name: str, *, days: int | None = None, now: datetime | None = None
+) -> tuple[str, ApiToken]:
+    """A token to be shown once, and its row. ``days`` None: it lasts until it is revoked."""
+    now, token = now or utcnow(), API_TOKEN_PREFIX + new_secret()
+    name = " ".join(name.split())
+    if not name or len(name) > 100:
+        raise InvalidInput("Give the token a name of up to 100 characters.", field="token_name")
+    row = ApiToken(
+        user_id=user_id,
+        name=name,
+        token_hash=hash_secret(token),
+        hint=token[:8],
+        created_at=now,
+        expires_at=None if days is None else now + timedelta(days=days),
+    )
+    session.add(row)
+    session.flush()
+    audit.record(session, "api_token.created", user_id=user_id, subject=name)
+    return token, row
+
+
+def api_tokens(session: Session, user_id: int) -> Sequence[ApiToken]:
+    query = select(ApiToken).where(ApiToken.user_id == user_id, ApiToken.revoked_at.is_(None))
+    return session.scalars(query.order_by(ApiToken.id.desc())).all()
+
+
+def revoke_api_token(session: Session, user_id: int, token_id: int, now: datetime | None = None) -> None:
+    query = update(ApiToken).where(ApiToken.id == token_id, ApiToken.user_id == user_id, ApiToken.revoked_at.is_(None))
+    if not _changed(session, query.values(revoked_at=now or utcnow())):
+        raise NotFound("That token has already been revoked.")
+    audit.record(session, "api_token.revoked", user_id=user_id, subject=str(token_id))
+
+
+# --- memberships ---------------------------------------------------------------------------------------------------
+
+
+def check_role(role: str) -> Role:
+    if role not in ROLES:
+        raise InvalidInput("The role is either expert or admin.", field="role")
+    return role
+
+
+def add_member(
+    session: Session,
+    project_id: int,
+    user_id: int,
+    role: str,
+    *,
+    by_user_id: int | None = None,
+    now: datetime | None = None,
+) -> Membership:
+    """Make someone a member, or let a former one back in. Someone who is a member keeps the higher of the two roles."""
+    role, now = check_role(role), now or utcnow()
+    member = _membership(session, project_id, user_id)
+    if member is None:
+        member = Membership(project_id=project_id, user_id=user_id, role=role, created_at=now)
+        session.add(member)
+    elif member.removed_at is not None:
+        member.role, member.removed_at = role, None
+    elif role == "admin":
+        member.role = role
+    session.flush()
+    audit.record(
+        session, "member.added", user_id=by_user_id or user_id, project_id=project_id, member=user_id, role=member.role
+    )
+    return member
+
+
+def change_role(session: Session, project_id: int, user_id: int, role: str, *, by_user_id: int) -> None:
+    """Raises NotFound for someone who is no member, Conflict for the last admin."""
+    member, role = _present_member(session, project_id, user_id), check_role(role)
+    if member.role == "admin" and role != "admin":
+        _require_another_admin(session, project_id, user_id)
+    member.role = role
+    session.flush()
+    audit.record(session, "member.role_changed", user_id=by_user_id, project_id=project_id, member=user_id, role=role)
+
+
+def remove_member(
+    session: Session, project_id: int, user_id: int, *, by_user_id: int, now: datetime | None = None
+) -> None:
+    """Their answers stay; they can no longer open the project. Raises NotFound, or Conflict for the last admin."""
+    member = _present_member(session, project_id, user_id)
+    if member.role == "admin":
+        _require_another_admin(session, project_id, user_id)
+    member.removed_at = now or utcnow()
+    session.flush()
+    audit.record(session, "member.removed", user_id=by_user_id, project_id=project_id, member=user_id)
+
+
+def members(session: Session, project_id: int) -> list[tuple[User, Membership]]:
+    """Present members, admins first, then by name."""
+    query = (
+        select(User, Membership)
+        .join(Membership, Membership.user_id == User.id)
+        .where(Membership.project_id == project_id, Membership.removed_at.is_(None))
+        .order_by(Membership.role, func.lower(User.name), User.id)
+    )
+    return [(user, member) for user, member in session.execute(query)]
+
+
+def projects_of(session: Session, user: User) -> list[tuple[Project, Role]]:
+    """Every project this user may open with their role in it, by name. A site admin sees them all."""
+    mine = and_(Membership.project_id == Project.id, Membership.user_id == user.id, Membership.removed_at.is_(None))
+    query = select(Project, Membership.role).join(Membership, mine, isouter=user.is_site_admin)
+    query = query.where(Project.deleted_at.is_(None)).order_by(func.lower(Project.name), Project.id)
+    return [(project, "admin" if user.is_site_admin else cast(Role, role)) for project, role in session.execute(query)]
+
+
+def _membership(session: Session, project_id: int, user_id: int) -> Membership | None:
+    return session.scalar(select(Membership).where(Membership.project_id == project_id, Membership.user_id == user_id))
+
+
+def _present_member(session: Session, project_id: int, user_id: int) -> Membership:
+    member = _membership(session, project_id, user_id)
+    if member is None or member.removed_at is not None:
+        raise NotFound("That person is not a member of this project.")
+    return member
+
+
+def _require_another_admin(session: Session, project_id: int, user_id: int) -> None:
+    # Locking the admins' rows makes two admins who remove each other at once wait for one another on Postgres.
+    # SQLite's writers exclude each other anyway.
+    admins = session.scalars(
+        select(Membership.user_id)
+        .where(Membership.project_id == project_id, Membership.role == "admin", Membership.removed_at.is_(None))
+        .order_by(Membership.id)
+        .with_for_update()
+    ).all()
+    if all(admin == user_id for admin in admins):
+        raise Conflict("A project needs an admin: make someone else admin first.")
+
+
+def _changed(session: Session, statement: Any) -> int:
+    return cast(CursorResult[Any], session.execute(statement)).rowcount
