@@ -55,6 +55,7 @@ class Round(Base):
     base_model_id: Mapped[int | None] = mapped_column(
         ForeignKey("model_versions.id", use_alter=True)
     )  # whose labels were mined
+    ties_left_out: Mapped[bool] = mapped_column(default=False)  # an admin went on without the undecided items
     advice: Mapped[str | None] = mapped_column(String(20))
     advice_reason: Mapped[str | None] = mapped_column(Text)
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))

@@ -1,0 +1,284 @@
+"""Experts' answers: given, skipped, taken back. Rows are only ever added, and each is stored once."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.orm import Session
+
+from app.db.base import utcnow
+from app.db.tables import Annotation, Assignment, GuidelineVersion, Round
+from app.errors import Conflict, InvalidInput, NotFound
+from app.services import queue
+
+MAX_NOTE = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the browser sends. ``key`` is its idempotency key: the same key twice is the same answer."""
+
+    assignment_id: int
+    label: int
+    key: str
+    flagged: bool = False
+    note: str | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    annotation_id: int
+    round_id: int
+    replayed: bool  # the answer was already on disk
+
+
+def submit(
+    session: Session,
+    *,
+    project_id: int,
+    expert_id: int,
+    n_labels: int,
+    answer: Answer,
+    now: datetime | None = None,
+) -> Receipt:
+    """Store a blind answer for a slot that the expert holds.
+
+    Raises InvalidInput for a bad label, key or note; Conflict when the slot is no longer theirs to answer.
+    """
+    _check(answer, n_labels)
+    now = now or utcnow()
+    slot = _finish_slot(session, project_id, expert_id, answer.assignment_id, now)
+    if slot is None:
+        earlier = _earlier_receipt(session, expert_id, answer)
+        if earlier is not None:
+            return earlier
+        slot = _take_another_slot(session, project_id, expert_id, answer.assignment_id, now)
+    assignment_id, round_id, item_id = slot
+    annotation_id = session.execute(
+        insert(Annotation)
+        .values(
+            round_id=round_id,
+            item_id=item_id,
+            assignment_id=assignment_id,
+            expert_id=expert_id,
+            kind="blind",
+            label=answer.label,
+            idempotency_key=answer.key,
+            guideline_version_id=_guideline_of(project_id),
+            flagged=answer.flagged,
+            note=(answer.note or "").strip() or None,
+            seconds=answer.seconds,
+            created_at=now,
+        )
+        .returning(Annotation.id)
+    ).scalar_one()
+    return Receipt(annotation_id=annotation_id, round_id=round_id, replayed=False)
+
+
+def _check(answer: Answer, n_labels: int) -> None:
+    if not 0 <= answer.label < n_labels:
+        raise InvalidInput("There is no such label.", field="label")
+    _check_key(answer.key)
+    if answer.note is not None and len(answer.note) > MAX_NOTE:
+        raise InvalidInput(f"A note can have {MAX_NOTE} characters at most.", field="note")
+    if answer.seconds is not None and not 0 <= answer.seconds < 1e6:
+        raise InvalidInput("The time taken is not plausible.", field="seconds")
+
+
+def _check_key(key: str) -> None:
+    if not 8 <= len(key) <= 64:
+        raise InvalidInput("The answer needs an idempotency key of 8 to 64 characters.", field="key")
+
+
+def _guideline_of(project_id: int) -> object:
+    """The newest version, looked up inside the INSERT: it is what the expert has beside the item."""
+    return (
+        select(GuidelineVersion.id)
+        .where(GuidelineVersion.project_id == project_id)
+        .order_by(GuidelineVersion.version.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+
+
+def _finish_slot(
+    session: Session, project_id: int, expert_id: int, assignment_id: int, now: datetime
+) -> tuple[int, int, int] | None:
+    """claimed → done, if the slot is this expert's; a lease that ran out does not matter until somebody else
+    takes the slot."""
+    row = session.execute(
+        update(Assignment)
+        .where(
+            Assignment.id == assignment_id,
+            Assignment.expert_id == expert_id,
+            Assignment.state == "claimed",
+            Assignment.round_id == _review_of(project_id),
+        )
+        .values(state="done", done_at=now, lease_expires_at=None)
+        .returning(Assignment.id, Assignment.round_id, Assignment.item_id)
+        .execution_options(synchronize_session=False)
+    ).first()
+    return None if row is None else (row[0], row[1], row[2])
+
+
+def _review_of(project_id: int) -> object:
+    return select(Round.id).where(Round.project_id == project_id, Round.state == "review").scalar_subquery()
+
+
+def _earlier_receipt(session: Session, expert_id: int, answer: Answer) -> Receipt | None:
+    row = session.execute(
+        select(Annotation.id, Annotation.round_id, Annotation.label).where(
+            Annotation.expert_id == expert_id, Annotation.idempotency_key == answer.key
+        )
+    ).first()
+    if row is None:
+        return None
+    if row.label != answer.label:
+        raise Conflict("This answer was already stored with another label.", field="key")
+    return Receipt(annotation_id=row.id, round_id=row.round_id, replayed=True)
+
+
+def _take_another_slot(
+    session: Session, project_id: int, expert_id: int, assignment_id: int, now: datetime
+) -> tuple[int, int, int]:
+    """The slot was lost (its lease ran out and a colleague took it): the answer still counts where another slot of
+    the same item is free. Otherwise Conflict says what happened."""
+    lost = session.execute(
+        select(Assignment.item_id, Assignment.round_id, Assignment.expert_id, Assignment.state, Round.state.label("r"))
+        .join(Round, Round.id == Assignment.round_id)
+        .where(Assignment.id == assignment_id, Round.project_id == project_id)
+    ).first()
+    if lost is None:
+        raise NotFound("There is no such item in your queue.")
+    if lost.r != "review":
+        raise Conflict("This review has closed; the answer was not needed any more.", reason="closed")
+    mine = session.scalar(
+        select(Assignment.state).where(
+            Assignment.round_id == lost.round_id, Assignment.item_id == lost.item_id, Assignment.expert_id == expert_id
+        )
+    )
+    if mine is not None and mine != "claimed":
+        raise Conflict("You have answered or skipped this item already.", reason="answered")
+    row = session.execute(
+        update(Assignment)
+        .where(
+            Assignment.id
+            == select(Assignment.id)
+            .where(
+                Assignment.round_id == lost.round_id,
+                Assignment.item_id == lost.item_id,
+                (Assignment.state == "open") | (Assignment.expert_id == expert_id),
+                Assignment.state.in_(("open", "claimed")),
+            )
+            .order_by(Assignment.expert_id.is_(None))
+            .limit(1)
+            .with_for_update(skip_locked=True)
+            .scalar_subquery()
+        )
+        .values(state="done", expert_id=expert_id, claimed_at=now, done_at=now, lease_expires_at=None)
+        .returning(Assignment.id, Assignment.round_id, Assignment.item_id)
+        .execution_options(synchronize_session=False)
+    ).first()
+    if row is None:
+        raise Conflict("Colleagues have answered this item in the meantime.", reason="taken")
+    return row[0], row[1], row[2]
+
+
+def skip(
+    session: Session,
+    *,
+    project_id: int,
+    expert_id: int,
+    assignment_id: int,
+    reason: str = "",
+    now: datetime | None = None,
+) -> int:
+    """Pass the item to a colleague; it will not be given to this expert again. Returns the round's id.
+
+    A repeated skip of the same slot changes nothing.
+    """
+    if len(reason) > MAX_NOTE:
+        raise InvalidInput(f"A reason can have {MAX_NOTE} characters at most.", field="reason")
+    assignment = session.scalar(
+        select(Assignment)
+        .join(Round, Round.id == Assignment.round_id)
+        .where(Assignment.id == assignment_id, Round.project_id == project_id)
+        .with_for_update(of=Assignment)
+        .execution_options(populate_existing=True)
+    )
+    if assignment is None or assignment.expert_id != expert_id:
+        raise Conflict("This item is no longer yours to skip.", reason="taken")
+    if assignment.state == "skipped":
+        return assignment.round_id
+    if assignment.state != "claimed":
+        raise Conflict("This item is no longer yours to skip.", reason=assignment.state)
+    assignment.state = "skipped"
+    assignment.skip_reason = reason.strip() or None
+    assignment.done_at = now or utcnow()
+    assignment.lease_expires_at = None
+    session.flush()
+    queue.reopen_for_colleague(session, assignment)
+    return assignment.round_id
+
+
+def undo(
+    session: Session,
+    *,
+    project_id: int,
+    expert_id: int,
+    key: str,
+    lease: timedelta,
+    now: datetime | None = None,
+) -> bool:
+    """Take back the expert's last answer in the open review and hand them its item again; they can go on to the
+    one before. False when there is nothing to take back. The same key twice takes back one answer."""
+    _check_key(key)
+    now = now or utcnow()
+    if session.scalar(
+        select(Annotation.id).where(Annotation.expert_id == expert_id, Annotation.idempotency_key == key)
+    ):
+        return True
+    last = _last_answered(session, project_id, expert_id)
+    if last is None:
+        return False
+    queue.release(session, project_id, expert_id)
+    session.add(
+        Annotation(
+            round_id=last.round_id,
+            item_id=last.item_id,
+            assignment_id=last.id,
+            expert_id=expert_id,
+            kind="undone",
+            label=None,
+            idempotency_key=key,
+            guideline_version_id=session.scalar(select(_guideline_of(project_id))),  # type: ignore[call-overload]
+            created_at=now,
+        )
+    )
+    last.state = "claimed"
+    last.claimed_at, last.lease_expires_at, last.done_at = now, now + lease, None
+    session.flush()
+    return True
+
+
+def _last_answered(session: Session, project_id: int, expert_id: int) -> Assignment | None:
+    newest = (
+        select(Annotation.assignment_id, func.max(Annotation.id).label("at"))
+        .where(Annotation.expert_id == expert_id, Annotation.kind != "undone")
+        .group_by(Annotation.assignment_id)
+        .subquery()
+    )
+    return session.scalar(
+        select(Assignment)
+        .join(newest, newest.c.assignment_id == Assignment.id)
+        .where(
+            Assignment.round_id == _review_of(project_id),
+            Assignment.expert_id == expert_id,
+            Assignment.state == "done",
+        )
+        .order_by(newest.c.at.desc())
+        .limit(1)
+        .with_for_update(of=Assignment)
+        .execution_options(populate_existing=True)
+    )

@@ -1,0 +1,275 @@
+"""The review queue: who is given which item next.
+
+Everything here is one conditional UPDATE on ``assignments`` and reads around it; the table's unique constraints
+(round, item, slot) and (round, item, expert) hold whatever the interleaving.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, ScalarSelect, and_, bindparam, exists, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, aliased
+
+from app.db.base import UtcDateTime, utcnow
+from app.db.tables import Assignment, Item, Membership, Project, Round, RoundItem, User
+
+_CLAIM_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What an expert is given: the text and nothing that could sway the answer."""
+
+    assignment_id: int
+    item_id: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """``done`` answers by this expert in the open round; at most ``left`` more are wanted from them."""
+
+    round_number: int | None
+    done: int
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyQueue:
+    """Why there is nothing to do: a key for the page's words, and a figure to go with it."""
+
+    reason: str  # no_items, no_round, preparing, waiting_for_colleagues, round_finished
+    waiting_slots: int = 0
+    round_number: int | None = None
+
+
+_OTHER = aliased(Assignment)
+_UNANSWERED = Assignment.state.in_(("open", "claimed"))
+_OPEN_REVIEW = (
+    select(Round.id).where(Round.project_id == bindparam("project_id"), Round.state == "review").scalar_subquery()
+)
+
+
+def _free(now: ColumnElement[datetime]) -> ColumnElement[bool]:
+    """Slots that anyone may take: open, or claimed with a lease that has run out."""
+    expired = and_(Assignment.state == "claimed", Assignment.lease_expires_at < now)
+    return or_(Assignment.state == "open", expired)
+
+
+_NOW = bindparam("now", type_=UtcDateTime())
+_NEXT_FREE = (
+    select(Assignment.id)
+    .where(
+        Assignment.round_id == _OPEN_REVIEW,
+        _UNANSWERED,  # repeated so that the planner sees the partial index's own condition
+        _free(_NOW),
+        ~exists().where(
+            _OTHER.round_id == Assignment.round_id,
+            _OTHER.item_id == Assignment.item_id,
+            _OTHER.expert_id == bindparam("expert"),
+            _OTHER.id != Assignment.id,
+        ),
+    )
+    .order_by(Assignment.position)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+    .correlate(None)
+    .scalar_subquery()
+)
+_OWN_CLAIM = (
+    select(Assignment.id)
+    .where(
+        Assignment.round_id == _OPEN_REVIEW,
+        Assignment.expert_id == bindparam("expert"),
+        Assignment.state == "claimed",
+    )
+    .order_by(Assignment.position)
+    .limit(1)
+    .correlate(None)
+    .scalar_subquery()
+)
+
+
+def _take(which: ScalarSelect[int]) -> Any:
+    return (
+        update(Assignment)
+        .where(Assignment.id == which, _UNANSWERED)
+        .values(
+            state="claimed",
+            expert_id=bindparam("expert"),
+            claimed_at=_NOW,
+            lease_expires_at=bindparam("lease", type_=UtcDateTime()),
+        )
+        .returning(Assignment.id, Assignment.item_id)
+        .execution_options(synchronize_session=False)
+    )
+
+
+_TAKE_NEXT = _take(_NEXT_FREE)
+_KEEP_OWN = _take(_OWN_CLAIM)
+
+
+def claim(
+    session: Session,
+    project_id: int,
+    expert_id: int,
+    *,
+    lease: timedelta,
+    now: datetime | None = None,
+    keep: bool = True,
+) -> Task | None:
+    """The expert's next item, reserved for ``lease``; None when there is none for them.
+
+    An item that they hold already comes first, with a fresh lease (``keep=False`` skips that look-up where the
+    caller knows that they hold none). The caller has checked that the person is an expert of the project.
+    """
+    now = now or utcnow()
+    values = {"project_id": project_id, "expert": expert_id, "now": now, "lease": now + lease}
+    row: Row[Any] | None = session.execute(_KEEP_OWN, values).first() if keep else None
+    row = row or _take_next(session, values)
+    if row is None:
+        return None
+    text = session.scalar(select(Item.text).where(Item.id == row.item_id))
+    return Task(assignment_id=row.id, item_id=row.item_id, text=text or "")
+
+
+def _take_next(session: Session, values: dict[str, object]) -> Row[Any] | None:
+    for attempt in range(_CLAIM_ATTEMPTS):
+        try:
+            with session.begin_nested():
+                taken: Row[Any] | None = session.execute(_TAKE_NEXT, values).first()
+            return taken
+        except IntegrityError:
+            # Postgres only: the same expert, in another tab, has just taken another slot of this item.
+            if attempt == _CLAIM_ATTEMPTS - 1:
+                raise
+    return None
+
+
+_PROGRESS = select(
+    Round.id,
+    Round.number,
+    select(func.count())
+    .where(
+        Assignment.expert_id == bindparam("expert"),
+        Assignment.round_id == Round.id,
+        Assignment.state == "done",
+    )
+    .correlate(Round)
+    .scalar_subquery()
+    .label("done"),
+    select(func.count())
+    .where(
+        Assignment.expert_id == bindparam("expert"),
+        Assignment.round_id == Round.id,
+        Assignment.state == "skipped",
+    )
+    .correlate(Round)
+    .scalar_subquery()
+    .label("skipped"),
+    select(func.count())
+    .where(Assignment.round_id == Round.id, _UNANSWERED)
+    .correlate(Round)
+    .scalar_subquery()
+    .label("unanswered"),
+    select(func.count()).where(RoundItem.round_id == Round.id).correlate(Round).scalar_subquery().label("items"),
+).where(Round.project_id == bindparam("project_id"), Round.state == "review")
+
+
+def progress(session: Session, project_id: int, expert_id: int) -> Progress:
+    row = session.execute(_PROGRESS, {"project_id": project_id, "expert": expert_id}).first()
+    if row is None:
+        return Progress(None, 0, 0)
+    return Progress(row.number, row.done, min(row.unanswered, row.items - row.done - row.skipped))
+
+
+def explain_empty(session: Session, project_id: int) -> EmptyQueue:
+    """Why ``claim`` gave nothing."""
+    latest = session.scalar(select(Round).where(Round.project_id == project_id).order_by(Round.number.desc()).limit(1))
+    if latest is None:
+        items = session.scalar(select(Project.item_count).where(Project.id == project_id))
+        return EmptyQueue("no_round" if items else "no_items")
+    if latest.state == "review":
+        waiting = session.scalar(select(func.count()).where(Assignment.round_id == latest.id, _UNANSWERED)) or 0
+        return EmptyQueue("waiting_for_colleagues", waiting, latest.number)
+    finished = latest.state in ("done", "cancelled")
+    reason = "round_finished" if finished else ("preparing" if latest.state == "preparing" else "round_answered")
+    return EmptyQueue(reason, 0, latest.number)
+
+
+def release(session: Session, project_id: int, expert_id: int) -> int:
+    """Give back what the expert holds in the open review; how many slots that were."""
+    result = session.execute(
+        update(Assignment)
+        .where(
+            Assignment.round_id
+            == select(Round.id).where(Round.project_id == project_id, Round.state == "review").scalar_subquery(),
+            Assignment.expert_id == expert_id,
+            Assignment.state == "claimed",
+        )
+        .values(state="open", expert_id=None, claimed_at=None, lease_expires_at=None)
+        .returning(Assignment.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(result.all())
+
+
+def reopen_for_colleague(session: Session, assignment: Assignment) -> bool:
+    """After a skip: a fresh slot, if somebody is left who could answer it. False when nobody is."""
+    same_item = (Assignment.round_id == assignment.round_id, Assignment.item_id == assignment.item_id)
+    session.execute(  # two colleagues who skip at once must not compute the same slot number
+        select(RoundItem.id)
+        .where(RoundItem.round_id == assignment.round_id, RoundItem.item_id == assignment.item_id)
+        .with_for_update()
+    )
+    project_id = select(Round.project_id).where(Round.id == assignment.round_id).scalar_subquery()
+    had_it = select(Assignment.expert_id).where(*same_item, Assignment.expert_id.is_not(None))
+    able = session.scalar(
+        select(func.count())
+        .select_from(Membership)
+        .join(User, User.id == Membership.user_id)
+        .where(
+            Membership.project_id == project_id,
+            Membership.role == "expert",
+            Membership.removed_at.is_(None),
+            User.disabled_at.is_(None),
+            Membership.user_id.not_in(had_it),
+        )
+    )
+    free, last_slot = session.execute(
+        select(func.count().filter(Assignment.state == "open"), func.max(Assignment.slot)).where(*same_item)
+    ).one()
+    if (able or 0) <= free:
+        return False
+    session.add(
+        Assignment(
+            round_id=assignment.round_id,
+            item_id=assignment.item_id,
+            slot=last_slot + 1,
+            position=assignment.position,
+        )
+    )
+    session.flush()
+    return True
+
+
+def close_if_answered(session: Session, round_id: int, *, now: datetime | None = None) -> bool:
+    """Close the review when no slot waits for an answer. True if this call closed it.
+
+    Two experts who answer the last two slots at the same moment may each still see the other's as unanswered (on
+    Postgres); the worker looks again every second, so the review closes all the same.
+    """
+    closed = session.execute(
+        update(Round)
+        .where(
+            Round.id == round_id,
+            Round.state == "review",
+            ~exists().where(Assignment.round_id == round_id, _UNANSWERED),
+        )
+        .values(state="concluding", review_closed_at=now or utcnow())
+        .returning(Round.id)
+        .execution_options(synchronize_session=False)
+    ).first()
+    return closed is not None

@@ -1,0 +1,237 @@
+"""What admins do with rounds. These functions write intent; a worker sees it and carries it out."""
+
+from datetime import datetime
+
+from sqlalchemy import exists, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.db.base import utcnow
+from app.db.tables import (
+    Annotation,
+    Assignment,
+    ConsensusLabel,
+    Import,
+    Membership,
+    ModelVersion,
+    Project,
+    Round,
+    StageRun,
+)
+from app.errors import Conflict, InvalidInput, NotFound
+from app.services import audit
+from app.services.projects import current_guideline, settings_of
+
+STAGES = ("embed", "prelabel", "mine", "review", "decide", "train", "predict", "evaluate")
+OPEN_STATES = ("preparing", "review", "adjudicating", "concluding", "failed")
+_SMALLEST_POOL = 10
+
+
+def get_round(session: Session, project_id: int, number: int) -> Round:
+    found = session.scalar(select(Round).where(Round.project_id == project_id, Round.number == number))
+    if found is None:
+        raise NotFound("There is no such round.")
+    return found
+
+
+def list_rounds(session: Session, project_id: int) -> list[Round]:
+    return list(session.scalars(select(Round).where(Round.project_id == project_id).order_by(Round.number)))
+
+
+def open_round(session: Session, project_id: int) -> Round | None:
+    return session.scalar(select(Round).where(Round.project_id == project_id, Round.state.in_(OPEN_STATES)))
+
+
+def obstacles(session: Session, project: Project) -> list[str]:
+    """Why a round can't start now, each in a sentence; empty when it can."""
+    found = []
+    if open_round(session, project.id) is not None:
+        found.append("A round is open already. Finish or cancel it first.")
+    if project.item_count < _SMALLEST_POOL:
+        found.append(f"The pool has {project.item_count} items; a round needs at least {_SMALLEST_POOL}.")
+    if session.scalar(select(exists().where(Import.project_id == project.id, Import.state.in_(("queued", "running"))))):
+        found.append("An import is still running.")
+    experts = expert_count(session, project.id)
+    overlap = settings_of(project).overlap
+    if experts < overlap:
+        found.append(
+            f"Each item is to be answered by {overlap} experts, but the project has {experts}. "
+            "Invite more, or lower 'Experts per item'."
+        )
+    found.extend(_missing_examples(session, project))
+    return found
+
+
+def expert_count(session: Session, project_id: int) -> int:
+    return (
+        session.scalar(
+            select(func.count()).where(
+                Membership.project_id == project_id, Membership.role == "expert", Membership.removed_at.is_(None)
+            )
+        )
+        or 0
+    )
+
+
+def _missing_examples(session: Session, project: Project) -> list[str]:
+    if settings_of(project).prelabel.get("provider") != "few_shot" or current_model(session, project.id) is not None:
+        return []
+    examples = current_guideline(session, project.id).examples
+    missing = [label for label in project.labels if not examples.get(label)]
+    return [
+        f"The pre-labeller works from examples, and the guideline has none for '{label}'. Add at least one."
+        for label in missing
+    ]
+
+
+def current_model(session: Session, project_id: int) -> ModelVersion | None:
+    """The newest model version that has labelled the pool."""
+    return session.scalar(
+        select(ModelVersion)
+        .where(ModelVersion.project_id == project_id, ModelVersion.state == "ready")
+        .order_by(ModelVersion.version.desc())
+        .limit(1)
+    )
+
+
+def start_round(session: Session, project: Project, *, user_id: int | None = None) -> Round:
+    """A new round, in the state ``preparing``. Raises Conflict with the first obstacle."""
+    problems = obstacles(session, project)
+    if problems:
+        raise Conflict(problems[0], obstacles=problems)
+    number = 1 + (session.scalar(select(func.max(Round.number)).where(Round.project_id == project.id)) or 0)
+    settings = settings_of(project)
+    round_ = Round(
+        project_id=project.id,
+        number=number,
+        settings=settings.model_dump(),
+        seed=settings.seed + number,
+        guideline_version_id=current_guideline(session, project.id).id,
+        created_by_id=user_id,
+    )
+    session.add(round_)
+    try:
+        session.flush()
+    except IntegrityError as error:
+        raise Conflict("A round is open already. Finish or cancel it first.") from error
+    audit.record(session, "round.started", user_id=user_id, project_id=project.id, subject=f"round {number}")
+    return round_
+
+
+def close_review(session: Session, round_: Round, *, user_id: int | None = None, now: datetime | None = None) -> None:
+    """Go on with the answers given so far; what is unanswered is closed."""
+    _lock(session, round_)
+    if round_.state != "review":
+        raise Conflict("This round is not in review.")
+    if not session.scalar(select(exists().where(Annotation.round_id == round_.id, Annotation.kind == "blind"))):
+        raise Conflict("Nobody has answered anything yet, so there is nothing to go on with.")
+    _close_slots(session, round_.id)
+    round_.state = "concluding"
+    round_.review_closed_at = now or utcnow()
+    _audit(session, "round.review_closed_early", round_, user_id)
+
+
+def cancel(session: Session, round_: Round, *, user_id: int | None = None, now: datetime | None = None) -> None:
+    """Stop the round for good. Its answers stay in the record; they are not used."""
+    _lock(session, round_)
+    if round_.state not in OPEN_STATES:
+        raise Conflict("This round is over already.")
+    _close_slots(session, round_.id)
+    session.execute(
+        update(StageRun)
+        .where(StageRun.round_id == round_.id, StageRun.state == "running")
+        .values(state="cancelled", finished_at=now or utcnow())
+    )
+    round_.state = "cancelled"
+    round_.finished_at = now or utcnow()
+    _audit(session, "round.cancelled", round_, user_id)
+
+
+def retry(session: Session, round_: Round, *, user_id: int | None = None) -> None:
+    """Take a failed round up again at the stage that failed; finished stages are kept."""
+    _lock(session, round_)
+    if round_.state != "failed" or round_.failed_state is None:
+        raise Conflict("Only a failed round can be retried.")
+    round_.state, round_.failed_state, round_.error = round_.failed_state, None, None
+    round_.attempt += 1
+    _audit(session, "round.retried", round_, user_id)
+
+
+def _lock(session: Session, round_: Round) -> None:
+    """Read the round again under a row lock, so that two admins (or an admin and a worker) take turns."""
+    session.refresh(round_, with_for_update=True)
+
+
+def _close_slots(session: Session, round_id: int) -> None:
+    session.execute(
+        update(Assignment)
+        .where(Assignment.round_id == round_id, Assignment.state.in_(("open", "claimed")))
+        .values(state="closed", lease_expires_at=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _audit(session: Session, action: str, round_: Round, user_id: int | None) -> None:
+    audit.record(session, action, user_id=user_id, project_id=round_.project_id, subject=f"round {round_.number}")
+
+
+def adjudicate(
+    session: Session,
+    round_: Round,
+    item_id: int,
+    label: int,
+    *,
+    n_labels: int,
+    reason: str = "",
+    user_id: int | None = None,
+    now: datetime | None = None,
+) -> int:
+    """Decide a tie; the experts' own answers stay as they are. Returns how many ties are left; after the last one
+    the round goes on."""
+    _lock(session, round_)
+    if round_.state != "adjudicating":
+        raise Conflict("This round is not waiting for decisions.")
+    if not 0 <= label < n_labels:
+        raise InvalidInput("There is no such label.", field="label")
+    row = session.scalar(
+        select(ConsensusLabel).where(ConsensusLabel.round_id == round_.id, ConsensusLabel.item_id == item_id)
+    )
+    if row is None or row.source not in ("tie", "adjudicated"):
+        raise NotFound("There is no tie on this item.")
+    row.label, row.source, row.reason = label, "adjudicated", reason.strip() or None
+    row.decided_by_id, row.decided_at = user_id, now or utcnow()
+    session.flush()
+    audit.record(
+        session,
+        "tie.decided",
+        user_id=user_id,
+        project_id=round_.project_id,
+        subject=f"round {round_.number}, item {item_id}",
+        label=label,
+    )
+    left = ties_left(session, round_.id)
+    if left == 0:
+        _conclude_again(round_)
+    return left
+
+
+def leave_ties_out(session: Session, round_: Round, *, user_id: int | None = None) -> None:
+    """Go on without a consensus on the undecided items: they train nothing, and still count for agreement."""
+    _lock(session, round_)
+    if round_.state != "adjudicating":
+        raise Conflict("This round is not waiting for decisions.")
+    round_.ties_left_out = True
+    _conclude_again(round_)
+    _audit(session, "ties.left_out", round_, user_id)
+
+
+def _conclude_again(round_: Round) -> None:
+    round_.state = "concluding"
+    round_.attempt += 1  # the workflow that found the ties has ended; this makes the next one's id
+
+
+def ties_left(session: Session, round_id: int) -> int:
+    return (
+        session.scalar(select(func.count()).where(ConsensusLabel.round_id == round_id, ConsensusLabel.source == "tie"))
+        or 0
+    )

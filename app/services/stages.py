@@ -1,0 +1,94 @@
+"""The book that workers keep of a round's stages: what runs, how far it is, what failed and why."""
+
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from app.db.base import utcnow
+from app.db.tables import Round, StageRun
+from app.errors import RoundCancelled
+
+_MAX_MESSAGE = 2000
+
+
+def begin(
+    session: Session, round_id: int, stage: str, *, total: int, worker_id: str, now: datetime | None = None
+) -> bool:
+    """Enter a stage, or enter it again after a crash. False if it is done already.
+
+    Raises RoundCancelled when an admin has stopped the round.
+    """
+    require_open(session, round_id)
+    runs = {
+        run.state: run
+        for run in session.scalars(
+            select(StageRun).where(StageRun.round_id == round_id, StageRun.stage == stage).order_by(StageRun.attempt)
+        )
+    }
+    if "done" in runs:
+        return False
+    run = runs.get("running")
+    if run is None:
+        attempts = session.scalar(
+            select(func.max(StageRun.attempt)).where(StageRun.round_id == round_id, StageRun.stage == stage)
+        )
+        run = StageRun(round_id=round_id, stage=stage, attempt=(attempts or 0) + 1, started_at=now or utcnow())
+        session.add(run)
+    run.worker_id, run.progress_total = worker_id, total
+    session.flush()
+    return True
+
+
+def require_open(session: Session, round_id: int) -> None:
+    state = session.scalar(select(Round.state).where(Round.id == round_id))
+    if state is None or state == "cancelled":
+        raise RoundCancelled("The round was cancelled.")
+
+
+def advance(session: Session, round_id: int, stage: str, done: int, total: int) -> None:
+    """Report progress; raises RoundCancelled when the stage has been stopped meanwhile."""
+    running = session.execute(
+        update(StageRun)
+        .where(StageRun.round_id == round_id, StageRun.stage == stage, StageRun.state == "running")
+        .values(progress_done=done, progress_total=total)
+        .returning(StageRun.id)
+        .execution_options(synchronize_session=False)
+    ).first()
+    if running is None:
+        raise RoundCancelled("The round was cancelled.")
+
+
+def finish(session: Session, round_id: int, stage: str, *, message: str = "", now: datetime | None = None) -> None:
+    session.execute(
+        update(StageRun)
+        .where(StageRun.round_id == round_id, StageRun.stage == stage, StageRun.state == "running")
+        .values(
+            state="done",
+            progress_done=StageRun.progress_total,
+            message=message[:_MAX_MESSAGE],
+            finished_at=now or utcnow(),
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+def fail(session: Session, round_id: int, message: str, *, now: datetime | None = None) -> None:
+    """The running stage failed: the round keeps its place and says why. A cancelled round stays cancelled."""
+    now = now or utcnow()
+    session.execute(
+        update(StageRun)
+        .where(StageRun.round_id == round_id, StageRun.state == "running")
+        .values(state="failed", message=message[:_MAX_MESSAGE], finished_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(
+        update(Round)
+        .where(Round.id == round_id, Round.state.in_(("preparing", "concluding")))
+        .values(failed_state=Round.state, state="failed", error=message[:_MAX_MESSAGE])
+        .execution_options(synchronize_session=False)
+    )
+
+
+def list_runs(session: Session, round_id: int) -> list[StageRun]:
+    return list(session.scalars(select(StageRun).where(StageRun.round_id == round_id).order_by(StageRun.id)))
