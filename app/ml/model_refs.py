@@ -1,5 +1,6 @@
 """Model references (``hf:org/name[@revision]``, ``path:folder``, ``pkg:python-package``) are resolved here only."""
 
+import copy
 import hashlib
 import os
 import re
@@ -160,16 +161,35 @@ def _lock(target: Path) -> Iterator[None]:
 
 def _convert(model_path: ModelPath, target: Path) -> None:
     try:
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoTokenizer
     except ImportError as error:
         raise Unavailable("Language models need the worker's packages: pip install 'linecall[worker]'") from error
     building = Path(tempfile.mkdtemp(prefix=f"{target.name}.", suffix=".building", dir=target.parent))
     try:
-        arguments = model_path.load_arguments
-        AutoTokenizer.from_pretrained(model_path.name, **arguments).save_pretrained(building)
-        model = AutoModelForCausalLM.from_pretrained(model_path.name, dtype=torch.float32, **arguments)
-        model.save_pretrained(building)
+        AutoTokenizer.from_pretrained(model_path.name, **model_path.load_arguments).save_pretrained(building)
+        _read_dense(model_path).save_pretrained(building)
         os.replace(building, target)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def _read_dense(model_path: ModelPath) -> Any:
+    """The GGUF's language model with float32 weights, as a model that knows nothing of its origin.
+
+    transformers refuses to save what it has read from a GGUF, dense or not, so the weights go into a fresh model.
+    """
+    import torch
+    import transformers
+
+    arguments = model_path.load_arguments
+    if hasattr(transformers, "GgufConfig"):  # since 5.23 weights may otherwise stay packed
+        arguments["quantization_config"] = transformers.GgufConfig(dequantize=True)
+    read = transformers.AutoModelForCausalLM.from_pretrained(model_path.name, dtype=torch.float32, **arguments)
+    config = copy.deepcopy(read.config)
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    model = type(read)(config)
+    model.load_state_dict(read.state_dict())
+    if read.generation_config is not None:
+        model.generation_config = read.generation_config
+    return model
