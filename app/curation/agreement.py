@@ -317,13 +317,13 @@ def _kappas(sums: Floats, pairs: int) -> Floats:
     room = square - by_chance
     known = (total > 0) & (room > 1e-12 * square)
     kappas: Floats = np.divide(agree * total - by_chance, room, out=np.full_like(total, np.nan), where=known)
-    return kappas
+    return np.minimum(kappas, 1)  # rounding of weights must not pass 1
 
 
 def _agreements(sums: Floats, pairs: int) -> Floats:
     agree, _, _, total = _split_terms(sums, pairs)
     shares: Floats = np.divide(agree, total, out=np.full_like(total, np.nan), where=total > 0)
-    return shares
+    return np.minimum(shares, 1)
 
 
 def _alpha_terms(table: Ints, weights: Floats) -> Terms:

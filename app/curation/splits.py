@@ -34,14 +34,18 @@ def near_duplicate_groups(embeddings: AnyArray, threshold: float = NEAR_DUPLICAT
     return _components(len(firsts), np.concatenate(lefts), np.concatenate(rights))[copies]
 
 
-def exact_groups(embeddings: AnyArray) -> tuple[Ints, Ints]:
-    """Group id of each row by its exact bytes, and the first row of each group, in order of appearance."""
+def exact_groups(embeddings: AnyArray, items: Ints | None = None) -> tuple[Ints, Ints]:
+    """Group id of each row (or of each row in ``items``) by its exact bytes, and the first of each group.
+
+    Groups are numbered by first appearance; firsts are positions in the rows looked at, which are read by blocks.
+    """
+    looked_at = np.arange(len(embeddings)) if items is None else items
     seen: dict[bytes, int] = {}
-    groups = np.empty(len(embeddings), dtype=np.int64)
+    groups = np.empty(len(looked_at), dtype=np.int64)
     firsts: list[int] = []
-    for start in range(0, len(embeddings), BLOCK):
+    for start in range(0, len(looked_at), BLOCK):
         # Adding zero turns -0.0 into 0.0, which is the same number in other bytes.
-        block = np.ascontiguousarray(np.asarray(embeddings[start : start + BLOCK]) + 0.0)
+        block = np.ascontiguousarray(np.asarray(embeddings[looked_at[start : start + BLOCK]]) + 0.0)
         for offset, row in enumerate(block):
             key = hashlib.blake2b(row, digest_size=16).digest()
             group = seen.setdefault(key, len(firsts))
