@@ -18,7 +18,8 @@ class FewShotConfig(_Config):
     scale: float = Field(20.0, gt=0, description="Factor on the cosine before the softmax.")
     prior: dict[str, float] = Field(
         default_factory=dict,
-        description="Expected share of a label in the pool; labels that are not named divide the rest evenly.",
+        description="Expected share of a label in the pool; labels that are not named divide the rest evenly. "
+        "Empty: a tenth for the positive one of two labels, equal shares for more.",
     )
 
 
@@ -41,6 +42,9 @@ class RemoteLlmConfig(_Config):
     max_concurrency: int = Field(4, ge=1, le=256)
     max_examples: int = Field(4, ge=0, description="Examples per label in the prompt.")
     max_item_chars: int = Field(4000, ge=1, description="Longer texts are cut after this many characters.")
+    max_answer_tokens: int | None = Field(
+        None, ge=1, description="Room for an answer; needed by models that think first, empty means a few tokens."
+    )
     max_calls: int | None = Field(None, ge=0, description="Most requests that may be sent, repeated ones included.")
     max_cost: float | None = Field(None, ge=0, description="Most that may be spent, in the currency of the prices.")
     input_price: float | None = Field(None, ge=0, description="Price of a million prompt tokens.")

@@ -8,7 +8,7 @@ from app.ml.prelabel.configs import FewShotConfig, LocalLlmConfig, parse_config
 from app.ml.prelabel.prompt import build_prompt
 
 _CHARS_PER_TOKEN = 4.0  # the rule of thumb for English text and byte-pair encodings; a dry run gives the real figure
-ANSWER_TOKENS = {"logprobs": 1, "auto": 1, "structured": 16, "text": 4}
+_ANSWER_TOKENS = {"logprobs": 1, "auto": 1, "structured": 8, "text": 2}
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,6 @@ def estimate(
     if isinstance(parsed, LocalLlmConfig):
         return Estimate(0, round(shared + n_items * own), 0, None)
     input_tokens = round(n_items * (shared + own))
-    output_tokens = n_items * ANSWER_TOKENS[parsed.mode]
+    output_tokens = n_items * (parsed.max_answer_tokens or _ANSWER_TOKENS[parsed.mode])
     priced = parsed.input_price is not None and parsed.output_price is not None
     return Estimate(n_items, input_tokens, output_tokens, parsed.price(input_tokens, output_tokens) if priced else None)

@@ -2,6 +2,10 @@
 
 score(label | x) ∝ prior(label) · exp(scale · cos(x, mean of the label's examples)): with examples of equal weight this
 is the prototypical network of Snell et al. (2017) on a fixed encoder, with a prior.
+
+The prior is what keeps the share of positive labels plausible, because few examples can't: on pools with 5 % positive
+(headlines, abuse of chat bots), equal priors call half of the pool positive, and a prior of a tenth at the default
+scale 4 to 17 %, at up to three times the kappa. It depends on no other text, so an answer can be cached.
 """
 
 import hashlib
@@ -18,6 +22,7 @@ from app.ml.prelabel.base import Embeddings, OnScore, Progress, Runtime, Score
 from app.ml.prelabel.configs import FewShotConfig
 
 _CHUNK = 1024
+_POSITIVE_PRIOR = 0.1
 
 
 class FewShotPrelabeller:
@@ -108,13 +113,16 @@ def _examples_of(label: str, examples: Mapping[str, Sequence[str]]) -> list[str]
 def resolve_prior(prior: Mapping[str, float], labels: Sequence[str]) -> NDArray[np.float64]:
     """Expected share per label, summing to 1: what is named is taken, the rest is divided evenly.
 
-    With nothing named every label has the same share. InvalidInput for an unknown label or shares that can't be.
+    With nothing named, the positive one of two labels has a tenth, since positives are rare where curation pays, and
+    three labels or more have the same share each. InvalidInput for an unknown label or shares that can't be.
     """
     for name, share in prior.items():
         if name not in labels:
             raise InvalidInput(f"Pre-labelling: prior: there is no label “{name}”.", field="prior")
         if not 0 < share < 1:
             raise InvalidInput("Pre-labelling: prior: a share lies between 0 and 1.", field="prior")
+    if not prior and len(labels) == 2:
+        return np.array([1 - _POSITIVE_PRIOR, _POSITIVE_PRIOR])
     named = sum(prior.values())
     others = len(labels) - len(prior)
     if (others and named >= 1) or (not others and not math.isclose(named, 1, abs_tol=1e-6)):
