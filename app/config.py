@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     remote_llm_api_key: SecretStr = Field(
         SecretStr(""), description="Key for the OpenAI-compatible endpoint; never stored in the database."
     )
+    remote_llm_url: str = Field(
+        "", description="Address the key above may be sent to; empty means any that a project names."
+    )
     log_level: str = Field("INFO", description="Level of the log on standard error.")
 
     @property
@@ -77,4 +80,4 @@ class Settings(BaseSettings):
 
 @lru_cache
 def get_settings() -> Settings:
-    return Settings()  # type: ignore[call-arg]
+    return Settings()

@@ -273,3 +273,8 @@ def close_if_answered(session: Session, round_id: int, *, now: datetime | None =
         .execution_options(synchronize_session=False)
     ).first()
     return closed is not None
+
+
+def all_answered(session: Session, round_id: int) -> bool:
+    """Whether no slot of the round waits for an answer."""
+    return session.scalar(select(Assignment.id).where(Assignment.round_id == round_id, _UNANSWERED).limit(1)) is None

@@ -1,0 +1,188 @@
+"""From answers to consensus labels and to a split. Used by workers only: it needs scipy."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.curation.agreement import MISSING
+from app.curation.consensus import consensus
+from app.curation.loop import CONTROL
+from app.curation.splits import EVALUATION, merge_groups, near_duplicate_groups, split_groups
+from app.db.base import utcnow
+from app.db.tables import BoundaryPair, ConsensusLabel, Item, Round, RoundItem
+from app.services.answers import effective_answers
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """Answers as an array: rows are ``item_ids``, columns ``expert_ids``; -1 where an expert gave none."""
+
+    item_ids: list[int]
+    expert_ids: list[int]
+    labels: NDArray[np.int64]
+
+
+def ratings_of(session: Session, round_ids: list[int], item_ids: list[int], *, blind: bool) -> Ratings:
+    """``blind`` answers for agreement, final ones for training. An item belongs to one round of a project, so its
+    answers never mix."""
+    answers = effective_answers(session, round_ids)
+    experts = sorted({answer.expert_id for answer in answers})
+    row_of = {item_id: row for row, item_id in enumerate(item_ids)}
+    column_of = {expert: column for column, expert in enumerate(experts)}
+    labels = np.full((len(item_ids), len(experts)), MISSING, dtype=np.int64)
+    for answer in answers:
+        label = answer.blind_label if blind else answer.final_label
+        if label is not None and answer.item_id in row_of:
+            labels[row_of[answer.item_id], column_of[answer.expert_id]] = label
+    return Ratings(item_ids, experts, labels)
+
+
+def decide(session: Session, round_: Round, n_labels: int) -> int:
+    """Store the round's consensus labels; what a person has decided stays. Returns how many ties wait."""
+    item_ids = list(session.scalars(select(RoundItem.item_id).where(RoundItem.round_id == round_.id)))
+    ratings = ratings_of(session, [round_.id], item_ids, blind=False)
+    result = consensus(ratings.labels, n_labels)
+    existing = {
+        row.item_id: row for row in session.scalars(select(ConsensusLabel).where(ConsensusLabel.round_id == round_.id))
+    }
+    ties = 0
+    for item_id, label, source, votes in zip(item_ids, result.labels, result.sources, result.votes, strict=True):
+        row = existing.get(item_id)
+        if source == "none" or (row is not None and row.source == "adjudicated"):
+            continue
+        ties += source == "tie"
+        if row is None:
+            row = ConsensusLabel(round_id=round_.id, item_id=item_id)
+            session.add(row)
+        row.label = None if source == "tie" else int(label)
+        row.source, row.votes, row.decided_at = str(source), int(votes), utcnow()
+    session.flush()
+    return ties
+
+
+@dataclass(frozen=True)
+class SplitResult:
+    train: int
+    evaluation: int
+    left_out: int  # twins of both a training and an evaluation item
+
+
+def assign_splits(session: Session, round_: Round, embeddings: NDArray[np.float16]) -> SplitResult:
+    """Give each item of the round its split for good.
+
+    Groups are made over this and all earlier rounds, so that a near-duplicate of an earlier item follows it. An item
+    that would join a training and an evaluation group belongs to neither: it gets no split.
+    """
+    rows = _items_so_far(session, round_)
+    groups = _groups(session, round_, rows, embeddings)
+    earlier: dict[int, set[str]] = defaultdict(set)
+    for row, group in zip(rows, groups, strict=True):
+        if row.round_id != round_.id and row.split:
+            earlier[group].add(row.split)
+    mine = [place for place, row in enumerate(rows) if row.round_id == round_.id]
+    fixed = _control_groups(round_, rows, groups)
+    fixed.update({group: min(splits) for group, splits in earlier.items() if len(splits) == 1})
+    usable = [place for place in mine if len(earlier.get(groups[place], ())) < 2]
+    splits = split_groups(
+        np.array([groups[place] for place in usable], dtype=np.int64),
+        float(round_.settings["evaluation_share"]),
+        np.random.default_rng([round_.seed, 2]),
+        fixed=fixed,
+        mode=str(round_.settings["split_mode"]),
+    )
+    for place in mine:
+        rows[place].split = None
+    for place, split in zip(usable, splits, strict=True):
+        rows[place].split = str(split)
+    smallest: dict[int, int] = {}
+    for row, group in zip(rows, groups, strict=True):
+        smallest[group] = min(smallest.get(group, row.item_id), row.item_id)
+    for row, group in zip(rows, groups, strict=True):
+        row.group_key = smallest[group]
+    session.flush()
+    counts = [sum(rows[place].split == name for place in mine) for name in ("train", "evaluation")]
+    return SplitResult(counts[0], counts[1], len(mine) - len(usable))
+
+
+def _control_groups(round_: Round, rows: list[RoundItem], groups: list[int]) -> dict[int, str]:
+    """The control slice measures the pool, so all of it is evaluated, within the evaluation share. `paper` mode draws
+    every item alike, as the article does."""
+    if round_.settings["split_mode"] == "paper":
+        return {}
+    chosen = zip(rows, groups, strict=True)
+    return {group: EVALUATION for row, group in chosen if row.round_id == round_.id and row.reason == CONTROL}
+
+
+def _items_so_far(session: Session, round_: Round) -> list[RoundItem]:
+    return list(
+        session.scalars(
+            select(RoundItem)
+            .join(Round, Round.id == RoundItem.round_id)
+            .where(
+                Round.project_id == round_.project_id,
+                Round.number <= round_.number,
+                (Round.state == "done") | (Round.id == round_.id),
+            )
+            .order_by(Round.number, RoundItem.item_id)
+        )
+    )
+
+
+def _groups(session: Session, round_: Round, rows: list[RoundItem], embeddings: NDArray[np.float16]) -> list[int]:
+    item_ids = [row.item_id for row in rows]
+    ordinals = dict(
+        session.execute(
+            select(Item.id, Item.ordinal).where(
+                Item.id.in_(select(RoundItem.item_id)), Item.project_id == round_.project_id
+            )
+        )
+        .tuples()
+        .all()
+    )
+    duplicates = near_duplicate_groups(embeddings[[ordinals[item_id] for item_id in item_ids]].astype(np.float32))
+    place_of = {item_id: place for place, item_id in enumerate(item_ids)}
+    pairs = session.execute(
+        select(BoundaryPair.left_item_id, BoundaryPair.right_item_id)
+        .join(Round, Round.id == BoundaryPair.round_id)
+        .where(Round.project_id == round_.project_id, Round.number <= round_.number)
+    )
+    joined = [(place_of[left], place_of[right]) for left, right in pairs if left in place_of and right in place_of]
+    return [int(group) for group in merge_groups(len(rows), joined, duplicates)]
+
+
+@dataclass(frozen=True)
+class TrainingItem:
+    item_id: int
+    ordinal: int
+    text: str
+    label: int
+    group: int
+
+
+def training_items(session: Session, round_: Round) -> list[TrainingItem]:
+    """Every fine-tuning item with a consensus label, of this round and all finished ones before it, by ordinal."""
+    rows = session.execute(
+        select(RoundItem.item_id, Item.ordinal, Item.text, ConsensusLabel.label, RoundItem.group_key)
+        .join(Round, Round.id == RoundItem.round_id)
+        .join(Item, Item.id == RoundItem.item_id)
+        .join(
+            ConsensusLabel,
+            (ConsensusLabel.round_id == RoundItem.round_id) & (ConsensusLabel.item_id == RoundItem.item_id),
+        )
+        .where(
+            Round.project_id == round_.project_id,
+            Round.number <= round_.number,
+            (Round.state == "done") | (Round.id == round_.id),
+            RoundItem.split == "train",
+        )
+        .order_by(Item.ordinal)
+    )
+    return [
+        TrainingItem(row.item_id, row.ordinal, row.text, row.label, row.group_key)
+        for row in rows
+        if row.label is not None
+    ]

@@ -1,0 +1,56 @@
+"""After the review: consensus, split, and at the end figures and advice."""
+
+from dbos import DBOS
+from sqlalchemy.orm import Session
+
+from app.db.base import utcnow
+from app.db.tables import Round
+from app.errors import RoundCancelled
+from app.services import decisions, evaluation, stages
+from app.workflows.context import begin_stage, context, pool_embeddings, round_facts
+
+
+@DBOS.step(name="decide")
+def decide(round_id: int) -> bool:
+    """Consensus labels and the split. False when ties wait for a person; the round then stands at
+    ``adjudicating``, and a workflow of its own takes it up when they are decided."""
+    facts, here = round_facts(round_id), context()
+    if not begin_stage(round_id, "decide", 0):
+        return True
+    embeddings = pool_embeddings(facts)
+
+    def work(session: Session) -> bool:
+        round_ = session.get_one(Round, round_id, with_for_update=True)
+        if round_.state != "concluding":
+            raise RoundCancelled("The round was cancelled.")
+        ties = decisions.decide(session, round_, len(facts.labels))
+        if ties and not round_.ties_left_out:
+            round_.state = "adjudicating"
+            return False
+        split = decisions.assign_splits(session, round_, embeddings)
+        left_out = f"; {ties} ties left out" if ties else ""
+        twins = f"; {split.left_out} twins of both sides left out" if split.left_out else ""
+        message = f"{split.train} items for fine-tuning, {split.evaluation} for evaluation{left_out}{twins}."
+        stages.finish(session, round_id, "decide", message=message)
+        return True
+
+    return here.db.run_write(work)
+
+
+@DBOS.step(name="evaluate")
+def evaluate(round_id: int) -> None:
+    """Figures, advice and the end of the round, in one transaction."""
+    here = context()
+    if not begin_stage(round_id, "evaluate", 0):
+        return
+
+    def work(session: Session) -> None:
+        round_ = session.get_one(Round, round_id, with_for_update=True)
+        if round_.state != "concluding":
+            raise RoundCancelled("The round was cancelled.")
+        advice = evaluation.evaluate(session, round_)
+        stages.finish(session, round_id, "evaluate", message=advice.reason)
+        round_.state, round_.finished_at = "done", utcnow()
+
+    with here.db.write() as session:
+        work(session)

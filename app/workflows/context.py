@@ -1,0 +1,135 @@
+"""What a worker process holds while it works: the database, the artifact store and the models it has loaded."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.config import Settings
+from app.db.engine import Database
+from app.db.tables import Project, Round
+from app.ml.artifacts import ArtifactStore
+from app.ml.encoders import Encoder, load_encoder
+from app.services import stages
+
+_REPORT_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class WorkerContext:
+    settings: Settings
+    db: Database
+    worker_id: str
+    store: ArtifactStore = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "store", ArtifactStore(self.settings.resolved_artifacts_url))
+
+    @property
+    def threads(self) -> int:
+        return self.settings.worker_threads
+
+    def encoder(self, ref: str) -> Encoder:
+        return _load_encoder(ref, self.settings.resolved_cache_dir, self.threads)
+
+
+@lru_cache(maxsize=2)
+def _load_encoder(ref: str, cache_dir: Any, threads: int) -> Encoder:
+    return load_encoder(ref, cache_dir, threads)
+
+
+_current: list[WorkerContext] = []
+
+
+def set_context(context: WorkerContext | None) -> None:
+    """Durable steps are plain functions that are called again by name after a crash, so what they need is here and
+    not in their arguments."""
+    _current[:] = [] if context is None else [context]
+
+
+def context() -> WorkerContext:
+    if not _current:
+        raise RuntimeError("no worker is running in this process")
+    return _current[0]
+
+
+@dataclass(frozen=True)
+class RoundFacts:
+    """The parts of a round and its project that steps read; plain values, free of any session."""
+
+    id: int
+    project_id: int
+    number: int
+    seed: int
+    labels: list[str]
+    item_count: int
+    settings: dict[str, Any]
+    base_model_id: int | None
+
+    @property
+    def project_key(self) -> str:
+        return f"project-{self.project_id}"
+
+    @property
+    def encoder(self) -> str:
+        return str(self.settings["encoder"])
+
+
+def round_facts(round_id: int) -> RoundFacts:
+    with context().db.read() as session:
+        round_ = session.get_one(Round, round_id)
+        project = session.get_one(Project, round_.project_id)
+        return RoundFacts(
+            id=round_.id,
+            project_id=project.id,
+            number=round_.number,
+            seed=round_.seed,
+            labels=list(project.labels),
+            item_count=project.item_count,
+            settings=dict(round_.settings),
+            base_model_id=round_.base_model_id,
+        )
+
+
+def begin_stage(round_id: int, stage: str, total: int) -> bool:
+    here = context()
+    return here.db.run_write(
+        lambda session: stages.begin(session, round_id, stage, total=total, worker_id=here.worker_id)
+    )
+
+
+def finish_stage(round_id: int, stage: str, message: str) -> None:
+    context().db.run_write(lambda session: stages.finish(session, round_id, stage, message=message))
+
+
+def reporter(round_id: int, stage: str, *, before: int = 0, total: int | None = None) -> Callable[[int, int], None]:
+    """A progress callback for models: writes at most twice a second, and raises RoundCancelled once the round has
+    been cancelled, which is how long work is stopped."""
+    last = 0.0
+
+    def report(done: int, of: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if done < of and now - last < _REPORT_SECONDS:
+            return
+        last = now
+        context().db.run_write(
+            lambda session: stages.advance(session, round_id, stage, before + done, of if total is None else total)
+        )
+
+    return report
+
+
+def pool_embeddings(facts: RoundFacts, n: int | None = None) -> NDArray[np.float16]:
+    """The pool's embeddings as a memory map (n, dim)."""
+    from app.ml import embedding_store
+
+    here = context()
+    key = here.encoder(facts.encoder).key
+    return embedding_store.load(
+        here.store, facts.project_key, key, facts.item_count if n is None else n, here.settings.resolved_cache_dir
+    )

@@ -1,0 +1,220 @@
+"""Embedding and labelling the pool, in shards: each a durable step that may run twice and leaves one result."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from dbos import DBOS
+from numpy.typing import NDArray
+from sqlalchemy.orm import Session
+
+from app.db.tables import GuidelineVersion, ModelVersion
+from app.ml import embedding_store
+from app.ml.prelabel import Prelabeller, Score, Usage, build_prelabeller, cache_key
+from app.ml.prelabel import Runtime as PrelabelRuntime
+from app.services import predictions
+from app.services.predictions import PoolItem, Span
+from app.services.rounds import current_model
+from app.workflows.context import (
+    RoundFacts,
+    begin_stage,
+    context,
+    finish_stage,
+    pool_embeddings,
+    reporter,
+    round_facts,
+)
+
+EMBED_SHARD = 2048
+LABEL_SHARD = 2048
+_CACHE_BATCH = 64
+
+
+@DBOS.step(name="plan_embedding")
+def plan_embedding(round_id: int) -> list[list[int]]:
+    """The shards that have no embeddings yet, as [start, stop]; fixed by this step, so that a resumed round goes
+    through the same list."""
+    facts, here = round_facts(round_id), context()
+    key = here.encoder(facts.encoder).key
+    missing = embedding_store.missing_shards(here.store, facts.project_key, key, facts.item_count, EMBED_SHARD)
+    begin_stage(round_id, "embed", sum(stop - start for start, stop in missing))
+    return [[start, stop] for start, stop in missing]
+
+
+@DBOS.step(name="embed_shard")
+def embed_shard(round_id: int, start: int, stop: int, before: int, total: int) -> None:
+    facts, here = round_facts(round_id), context()
+    with here.db.read() as session:
+        items = predictions.items_between(session, facts.project_id, Span(start, stop))
+    encoder = here.encoder(facts.encoder)
+    report = reporter(round_id, "embed", before=before, total=total)
+    vectors = encoder.encode([item.text for item in items], report)
+    embedding_store.write_shard(here.store, facts.project_key, encoder.key, start, vectors)
+
+
+@DBOS.step(name="finish_embedding")
+def finish_embedding(round_id: int, embedded: int) -> None:
+    facts = round_facts(round_id)
+    finish_stage(round_id, "embed", f"Embedded {embedded} items; {facts.item_count} in all.")
+
+
+@DBOS.step(name="plan_labelling")
+def plan_labelling(round_id: int, stage: str, model_version_id: int | None) -> list[list[int]]:
+    """Choose the model (the newest ready one, or the pre-labeller, when None is given) and list what it has still to
+    label: the first row is [model version id, items], the others are [start, stop]."""
+    version_id = _base_model(round_id) if model_version_id is None else model_version_id
+    with context().db.read() as session:
+        spans = predictions.missing_spans(session, version_id, LABEL_SHARD)
+    total = sum(span.stop - span.start for span in spans)
+    begin_stage(round_id, stage, total)
+    return [[version_id, total], *([span.start, span.stop] for span in spans)]
+
+
+def _base_model(round_id: int) -> int:
+    """The model whose labels this round mines: noted in the round, so that it stays the same however often asked."""
+    from app.db.tables import Round
+
+    def choose(session: Session) -> int:
+        round_ = session.get_one(Round, round_id)
+        if round_.base_model_id is None:
+            model = current_model(session, round_.project_id) or predictions.get_or_create_version(
+                session,
+                project_id=round_.project_id,
+                round_id=None,
+                kind="prelabel",
+                engine=str(round_.settings["prelabel"]["provider"]),
+                config=_prelabel_config(round_),
+                seed=round_.seed,
+            )
+            round_.base_model_id = model.id
+            session.flush()
+        return round_.base_model_id
+
+    return context().db.run_write(choose)
+
+
+def _prelabel_config(round_: Any) -> dict[str, Any]:
+    config = dict(round_.settings["prelabel"])
+    if config["provider"] == "few_shot":
+        config.setdefault("encoder", round_.settings["encoder"])
+    return {"prelabel": config, "guideline_version_id": round_.guideline_version_id}
+
+
+@DBOS.step(name="label_shard")
+def label_shard(
+    round_id: int, stage: str, model_version_id: int, start: int, stop: int, before: int, total: int
+) -> int:
+    """Predictions of one model version for the items of one shard; how many of them have no usable answer."""
+    facts, here = round_facts(round_id), context()
+    with here.db.read() as session:
+        version = predictions.get_version(session, model_version_id)
+        items = predictions.items_between(session, facts.project_id, Span(start, stop))
+    report = reporter(round_id, stage, before=before, total=total)
+    if version.kind == "prelabel":
+        scores = _prelabel(facts, version, items, report)
+        labels = np.where(np.isnan(scores[:, 0]), -1, np.nan_to_num(scores).argmax(axis=1))
+    else:
+        labels, scores = _predict(facts, version, items, report)
+    usable = np.flatnonzero(labels >= 0)
+    ids = [items[place].id for place in usable]
+    here.db.run_write(
+        lambda session: predictions.store_predictions(session, version.id, ids, labels[usable], scores[usable])
+    )
+    return len(items) - len(ids)
+
+
+def _predict(
+    facts: RoundFacts, version: ModelVersion, items: Sequence[PoolItem], report: Any
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    from app.workflows.training import load_model
+
+    fitted = load_model(version)
+    rows = pool_embeddings(facts)[[item.ordinal for item in items]].astype(np.float32)
+    scores = fitted.predict_proba([item.text for item in items], rows, report)
+    return fitted.labels(scores), scores
+
+
+def _prelabel(facts: RoundFacts, version: ModelVersion, items: Sequence[PoolItem], report: Any) -> NDArray[np.float32]:
+    """Scores (items, labels), NaN rows where the answer could not be parsed. What the cache knows is not asked
+    again, and what is answered is in the cache before anything else can fail."""
+    prelabeller, usage = _build(facts, version)
+    keys = [cache_key(prelabeller.identity, item.text) for item in items]
+    with context().db.read() as session:
+        known = predictions.cached_scores(session, keys)
+    scores = np.full((len(items), len(facts.labels)), np.nan, dtype=np.float32)
+    for row, key in enumerate(keys):
+        if (packed := known.get(key)) is not None:
+            scores[row] = np.frombuffer(packed, dtype="<f4")
+    wanted = [row for row, key in enumerate(keys) if key not in known]
+    if wanted:
+        _ask(facts, version, prelabeller, usage, [items[row] for row in wanted], [keys[row] for row in wanted], report)
+        with context().db.read() as session:
+            answered = predictions.cached_scores(session, [keys[row] for row in wanted])
+        for row in wanted:
+            if (packed := answered.get(keys[row])) is not None:
+                scores[row] = np.frombuffer(packed, dtype="<f4")
+    return scores
+
+
+def _ask(
+    facts: RoundFacts,
+    version: ModelVersion,
+    prelabeller: Prelabeller,
+    usage: Usage,
+    items: Sequence[PoolItem],
+    keys: Sequence[bytes],
+    report: Any,
+) -> None:
+    waiting: list[tuple[bytes, bytes | None, str | None]] = []
+
+    def flush() -> None:
+        batch = list(waiting)
+        context().db.run_write(lambda session: _remember(session, version.id, batch, usage))
+        waiting.clear()
+
+    def keep(index: int, score: Score) -> None:
+        packed = None if score.scores is None else np.ascontiguousarray(score.scores, dtype="<f4").tobytes()
+        waiting.append((keys[index], packed, score.raw))
+        if len(waiting) >= _CACHE_BATCH:
+            flush()
+
+    embeddings = None
+    if version.config["prelabel"].get("encoder") == facts.encoder:
+        embeddings = pool_embeddings(facts)[[item.ordinal for item in items]]
+    try:
+        prelabeller.score([item.text for item in items], embeddings=embeddings, progress=report, on_score=keep)
+    finally:
+        flush()
+
+
+def _remember(session: Session, version_id: int, batch: Any, usage: Usage) -> None:
+    predictions.remember_scores(session, batch)
+    version = session.get_one(ModelVersion, version_id)
+    version.metrics = {**version.metrics, "usage": vars(usage).copy()}
+
+
+def _build(facts: RoundFacts, version: ModelVersion) -> tuple[Prelabeller, Usage]:
+    """The version's pre-labeller; what it has spent before counts towards its cap."""
+    here = context()
+    with here.db.read() as session:
+        guideline = session.get_one(GuidelineVersion, version.config["guideline_version_id"])
+    usage = Usage(**version.metrics.get("usage", {}))
+    runtime = PrelabelRuntime(
+        cache_dir=here.settings.resolved_cache_dir,
+        threads=here.threads,
+        api_key=here.settings.remote_llm_api_key.get_secret_value(),
+        api_key_url=here.settings.remote_llm_url,
+    )
+    prelabeller = build_prelabeller(
+        version.config["prelabel"], facts.labels, guideline.text, guideline.examples, runtime, spent=usage
+    )
+    return prelabeller, usage
+
+
+@DBOS.step(name="finish_labelling")
+def finish_labelling(round_id: int, stage: str, model_version_id: int) -> None:
+    facts = round_facts(round_id)
+    labelled = context().db.run_write(lambda session: predictions.mark_ready(session, model_version_id))
+    missing = facts.item_count - labelled
+    note = f" {missing} had no usable answer and are left out." if missing else ""
+    finish_stage(round_id, stage, f"Labelled {labelled} items.{note}")
