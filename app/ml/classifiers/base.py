@@ -42,8 +42,8 @@ class TrainingSet:
 
     def __post_init__(self) -> None:
         n = len(self.labels)
-        parts = [self.texts, self.embeddings, self.groups, *([] if self.weights is None else [self.weights])]
-        if any(len(part) != n for part in parts):
+        lengths = [len(self.texts), len(self.embeddings), len(self.groups)]
+        if any(length != n for length in lengths) or (self.weights is not None and len(self.weights) != n):
             raise InvalidInput("A training set's texts, embeddings, labels, groups and weights differ in length.")
         if n == 0 or int(np.min(self.labels)) < 0:
             raise InvalidInput("A training set needs at least one item, and a label for every item.")
@@ -62,7 +62,8 @@ class TrainingSet:
         """The weights scaled so that every label that occurs weighs the same; their mean is 1."""
         weights = np.ones(len(self)) if self.weights is None else np.asarray(self.weights, dtype=np.float64)
         totals = np.bincount(self.labels, weights)
-        return weights / totals[self.labels] * len(self) / np.count_nonzero(totals)
+        scaled: npt.NDArray[np.float64] = weights / totals[self.labels] * len(self) / np.count_nonzero(totals)
+        return scaled
 
 
 class Fitted(ABC):
@@ -92,7 +93,7 @@ class Fitted(ABC):
         """The label of each row: by the threshold for two labels, else the most probable."""
         if self.threshold is not None:
             return (proba[:, 1] >= self.threshold).astype(np.int64)
-        return proba.argmax(axis=1).astype(np.int64)
+        return np.asarray(proba.argmax(axis=1), dtype=np.int64)
 
     def save(self, store: ArtifactStore, key: str) -> None:
         """Under the folder ``key``. ``fitted.json`` comes last: where it is, the model is whole."""
