@@ -4,6 +4,7 @@ Everything here is one conditional UPDATE on ``assignments`` and reads around it
 (round, item, slot) and (round, item, expert) hold whatever the interleaving.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -109,6 +110,11 @@ def _take(which: ScalarSelect[int]) -> Any:
 
 _TAKE_NEXT = _take(_NEXT_FREE)
 _KEEP_OWN = _take(_OWN_CLAIM)
+
+
+def lease_for(project_settings: Mapping[str, Any], default_minutes: int) -> timedelta:
+    """How long an item stays reserved: the project's own setting, or the installation's."""
+    return timedelta(minutes=project_settings.get("lease_minutes") or default_minutes)
 
 
 def claim(
