@@ -238,6 +238,12 @@ def revoke_session(session: Session, user_id: int, session_id: int, now: datetim
         raise NotFound("That sign-in has already ended.")
 
 
+def revoke_token(session: Session, token: str, now: datetime | None = None) -> None:
+    """Sign out the browser that holds ``token``; one that is not valid any more is no error."""
+    query = update(UserSession).where(UserSession.token_hash == hash_secret(token), UserSession.revoked_at.is_(None))
+    session.execute(query.values(revoked_at=now or utcnow()))
+
+
 def revoke_all_sessions(session: Session, user_id: int, *, keep: int | None = None, now: datetime | None = None) -> int:
     """Sign this user out everywhere but in ``keep``; returns how many sign-ins ended."""
     query = update(UserSession).where(UserSession.user_id == user_id, UserSession.revoked_at.is_(None))
@@ -361,6 +367,12 @@ def projects_of(session: Session, user: User) -> list[tuple[Project, Role]]:
 
 def _membership(session: Session, project_id: int, user_id: int) -> Membership | None:
     return session.scalar(select(Membership).where(Membership.project_id == project_id, Membership.user_id == user_id))
+
+
+def present_member(session: Session, project_id: int, user_id: int) -> User:
+    """Raises NotFound for someone who is no member of this project, or no longer."""
+    _present_member(session, project_id, user_id)
+    return session.get_one(User, user_id)
 
 
 def _present_member(session: Session, project_id: int, user_id: int) -> Membership:

@@ -1,0 +1,78 @@
+"""One's own account: name, password, browsers that are signed in, API tokens."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request, Response
+
+from app.services import accounts
+from app.web.deps import Db, ReadSession, SignedIn, WriteSession
+from app.web.render import form_errors, redirect, render
+
+router = APIRouter(prefix="/account")
+Text = Annotated[str, Form()]
+
+
+@router.get("", name="account")
+def account_page(request: Request, db: Db, access: SignedIn) -> Response:
+    return _page(request, db, access)
+
+
+def _page(request: Request, db: Db, access: accounts.Access, **context: Any) -> Response:
+    with db.read() as session:
+        sessions = accounts.active_sessions(session, access.user.id)
+        tokens = accounts.api_tokens(session, access.user.id)
+    context = {"sessions": sessions, "tokens": tokens, "session_id": access.session_id, "new_token": None} | context
+    return render(request, "account.html", **context)
+
+
+@router.post("/name", name="rename_account")
+def rename(request: Request, db: Db, access: SignedIn, session: WriteSession, name: Text = "") -> Response:
+    with form_errors(lambda errors: _page(request, db, access, errors=errors, values={"name": name})):
+        accounts.rename(session, access.user.id, name)
+    return redirect(request, "/account", flash="Your name is saved.")
+
+
+@router.post("/password", name="change_password")
+def change_password(
+    request: Request,
+    db: Db,
+    access: SignedIn,
+    reading: ReadSession,
+    writing: WriteSession,
+    current: Text = "",
+    password: Text = "",
+) -> Response:
+    with form_errors(lambda errors: _page(request, db, access, errors=errors)):
+        accounts.require_password(reading, access.user.id, current)
+        accounts.set_password(writing, access.user.id, password, keep=access.session_id)
+    return redirect(request, "/account", flash="Your password is changed. Other browsers have been signed out.")
+
+
+@router.post("/sessions/{session_id}/revoke", name="revoke_session")
+def revoke_session(request: Request, session_id: int, access: SignedIn, session: WriteSession) -> Response:
+    accounts.revoke_session(session, access.user.id, session_id)
+    return redirect(request, "/account", flash="That browser is signed out.")
+
+
+@router.post("/sessions/revoke-others", name="revoke_other_sessions")
+def revoke_other_sessions(request: Request, access: SignedIn, session: WriteSession) -> Response:
+    accounts.revoke_all_sessions(session, access.user.id, keep=access.session_id)
+    return redirect(request, "/account", flash="All other browsers are signed out.")
+
+
+@router.post("/tokens", name="create_api_token")
+def create_api_token(
+    request: Request, db: Db, access: SignedIn, token_name: Text = "", days: Annotated[int, Form(ge=0, le=3650)] = 90
+) -> Response:
+    """The token is shown in this very answer, because only its hash is kept."""
+    values = {"token_name": token_name, "days": str(days)}
+    again = form_errors(lambda errors: _page(request, db, access, errors=errors, values=values))
+    with again, db.write() as session:
+        token, _ = accounts.create_api_token(session, access.user.id, token_name, days=days or None)
+    return _page(request, db, access, new_token=token)
+
+
+@router.post("/tokens/{token_id}/revoke", name="revoke_api_token")
+def revoke_api_token(request: Request, token_id: int, access: SignedIn, session: WriteSession) -> Response:
+    accounts.revoke_api_token(session, access.user.id, token_id)
+    return redirect(request, "/account", flash="The token is revoked.")

@@ -1,0 +1,105 @@
+"""Every error becomes a page, a notice for htmx, or JSON for the API, here and nowhere else."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from app.errors import LinecallError, NotSignedIn
+from app.web import render
+from app.web.security import SAFE_METHODS, add_headers, safe_next
+
+log = logging.getLogger("linecall.web")
+
+_TITLES = {
+    401: "Sign in first",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Not possible here",
+    409: "Something changed meanwhile",
+    410: "This link no longer works",
+    413: "Too large",
+    422: "Something is missing or not valid",
+    429: "Too many attempts",
+    500: "Something went wrong",
+    503: "Not available",
+}
+_SENTENCES = {
+    404: "There is no such page.",
+    405: "This address cannot be used in that way.",
+    500: "The error has been logged. Nothing of this request was saved.",
+}
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(LinecallError, on_linecall_error)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(RequestValidationError, on_malformed_request)
+    app.add_exception_handler(Exception, on_unexpected)
+
+
+def on_linecall_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, LinecallError)  # noqa: S101 - that is what it is registered for
+    if isinstance(error, render.FormRejected) and not _is_api(request):
+        response = error.show(render.field_errors(error))
+        response.status_code = error.status
+        return response
+    if isinstance(error, NotSignedIn) and not _is_api(request):
+        return _to_sign_in(request)
+    return _respond(request, error.status, error.message, error.detail)
+
+
+def on_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - as above
+    response = _respond(request, error.status_code, _SENTENCES.get(error.status_code, error.detail), {})
+    for name, value in (error.headers or {}).items():
+        response.headers[name] = value
+    return response
+
+
+def on_malformed_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
+    problems = [{"where": [str(part) for part in e["loc"]], "message": e["msg"]} for e in error.errors()]
+    fields = ", ".join(".".join(p["where"][1:]) or p["where"][0] for p in problems)
+    return _respond(request, 422, f"These fields are missing or not valid: {fields}.", {"problems": problems})
+
+
+def on_unexpected(request: Request, error: Exception) -> Response:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    response = _respond(request, 500, _SENTENCES[500], {})
+    add_headers(response.headers, https=request.app.state.settings.cookies_are_secure)  # no middleware sees this one
+    return response
+
+
+def _is_api(request: Request) -> bool:
+    return request.url.path.startswith("/api/")
+
+
+def _to_sign_in(request: Request) -> Response:
+    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    back = safe_next(here) if request.method in SAFE_METHODS and not render.is_htmx(request) else "/"
+    url = str(request.app.url_path_for("sign_in"))
+    if back != "/":
+        url += "?" + urlencode({"next": back})
+    if render.is_htmx(request):
+        return Response(status_code=401, headers={"HX-Redirect": url})
+    return render.redirect(request, url)
+
+
+def _respond(request: Request, status: int, message: str, detail: dict[str, Any]) -> Response:
+    if _is_api(request):
+        headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+        return JSONResponse({"error": message, "detail": detail}, status, headers)
+    title = _TITLES.get(status, HTTPStatus(status).phrase)
+    context: dict[str, Any] = {"status_code": status, "heading": title, "message": message}
+    if render.is_htmx(request):
+        response = render.render(request, "_error.html", fragment="_error.html", status=status, **context)
+        response.headers["HX-Retarget"] = "#flash"
+        response.headers["HX-Reswap"] = "innerHTML show:top"
+        return response
+    return render.render(request, "error.html", status=status, **context)

@@ -1,0 +1,21 @@
+"""The first page: to the project when there is only one, otherwise the list of projects."""
+
+from fastapi import APIRouter, Request, Response
+
+from app.services import accounts
+from app.web.deps import ReadSession, SignedIn
+from app.web.render import project_start, redirect, render
+
+router = APIRouter()
+
+
+@router.get("/", name="home")
+def home(request: Request, access: SignedIn, session: ReadSession) -> Response:
+    projects = accounts.projects_of(session, access.user)
+    if len(projects) == 1 and projects[0][1] == "expert":
+        project, role = projects[0]
+        if (start := project_start(request, project.slug, role)) != "/":
+            return redirect(request, start)
+    cards = [(project, role, project_start(request, project.slug, role)) for project, role in projects]
+    can_create = access.user.is_site_admin and "new_project" in request.app.state.route_names
+    return render(request, "home.html", cards=cards, can_create=can_create)

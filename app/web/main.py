@@ -1,0 +1,85 @@
+"""The web process: ``uvicorn --factory app.web.main:create_app``."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from app import __version__
+from app.config import Settings, get_settings
+from app.db.engine import Database
+from app.resources import resource
+from app.web import account, errors, home, label, people, session
+from app.web.security import BodyLimit, SecurityHeaders, SignInLimit, refuse_forgery
+
+# Every screen area is one module with a ``router``, listed here: pages first, then the JSON API.
+# A project's pages live under /p/{slug}/…; the navigation shows a link once a route has the name that
+# render.NAVIGATION gives (project, label, rounds, alignment, pool, people, project_settings).
+ROUTERS: tuple[APIRouter, ...] = (
+    session.router,
+    account.router,
+    home.router,
+    people.router,
+    label.router,
+)
+API_ROUTERS: tuple[APIRouter, ...] = ()
+
+
+def create_app(settings: Settings | None = None, database: Database | None = None) -> FastAPI:
+    """The application. A ``database`` that is passed in stays the caller's to dispose of."""
+    settings = settings or get_settings()
+    ours = database is None
+    if database is None:
+        database = Database(settings.resolved_database_url)
+    app = FastAPI(
+        title="Linecall",
+        version=__version__,
+        docs_url=None,  # its page loads scripts from elsewhere
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        lifespan=_lifespan(database if ours else None),
+        dependencies=[Depends(refuse_forgery)],
+    )
+    app.state.settings, app.state.database, app.state.sign_in_limit = settings, database, SignInLimit()
+    for router in ROUTERS:
+        app.include_router(router, include_in_schema=False)
+    for router in API_ROUTERS:
+        app.include_router(router)
+    app.mount("/static", VersionedFiles(directory=resource("static")), name="static")
+    app.state.route_names = _route_names(ROUTERS)
+    errors.install(app)
+    app.add_middleware(BodyLimit, settings=settings)
+    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
+    app.add_middleware(SecurityHeaders, https=settings.cookies_are_secure)
+    return app
+
+
+def _lifespan(to_dispose: Database | None) -> Callable[[FastAPI], Any]:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        if to_dispose is not None:
+            to_dispose.dispose()
+
+    return lifespan
+
+
+def _route_names(routers: tuple[APIRouter, ...]) -> frozenset[str]:
+    return frozenset(str(getattr(route, "name", "")) for router in routers for route in router.routes)
+
+
+class VersionedFiles(StaticFiles):
+    """Static files: with the content's hash in the address, a browser need never ask again."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        versioned = scope.get("query_string", b"").startswith(b"v=")
+        response.headers["Cache-Control"] = (
+            "public, max-age=31536000, immutable" if versioned and response.status_code == 200 else "no-cache"
+        )
+        return response

@@ -1,0 +1,338 @@
+"""From what services return to what a browser gets: pages, fragments, redirects and the filters they use."""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from app import __version__
+from app.errors import Conflict, InvalidInput, LinecallError
+from app.resources import resource
+from app.services.accounts import Access, Role
+from app.web import security
+
+FLASH_COOKIE = "linecall_flash"
+_LONGEST_FLASH = 500
+
+HTMX_CONFIG = json.dumps(
+    {
+        "includeIndicatorStyles": False,  # an inline style, which the policy forbids; app.css has them
+        "allowEval": False,
+        "allowScriptTags": False,
+        "selfRequestsOnly": True,
+        "historyCacheSize": 0,  # texts under review are not left behind in the browser's storage
+        "refreshOnHistoryMiss": True,
+        "historyRestoreAsHxRequest": False,
+        # Errors are swapped in as well: a form with its messages (422), or a notice sent to #flash by HX-Retarget.
+        "responseHandling": [
+            {"code": "204", "swap": False},
+            {"code": "[23]..", "swap": True},
+            {"code": "[45]..", "swap": True, "error": True},
+        ],
+    }
+)
+
+
+@dataclass(frozen=True)
+class NavEntry:
+    """A link of the project navigation: shown once a route has that name, to ``role`` and above."""
+
+    title: str
+    route: str
+    role: Role
+
+
+NAVIGATION = (
+    NavEntry("Overview", "project", "expert"),
+    NavEntry("Label", "label", "expert"),
+    NavEntry("Rounds", "rounds", "admin"),
+    NavEntry("Alignment", "alignment", "admin"),
+    NavEntry("Pool", "pool", "admin"),
+    NavEntry("People", "people", "admin"),
+    NavEntry("Settings", "project_settings", "admin"),
+)
+
+
+class Blanks(dict[str, Any]):
+    """What a form was sent, or what is wrong with it, by field; a field that is not there is blank."""
+
+    def __missing__(self, key: str) -> str:
+        return ""
+
+
+@dataclass(frozen=True)
+class Flash:
+    kind: str  # success, info, warning or error
+    text: str
+
+
+# --- responses -----------------------------------------------------------------------------------------------------
+
+
+def is_htmx(request: Request) -> bool:
+    """Whether htmx asks for a part of a page (not for a whole one, as with hx-boost or the back button)."""
+    headers = request.headers
+    return "HX-Request" in headers and not ("HX-Boosted" in headers or "HX-History-Restore-Request" in headers)
+
+
+def render(
+    request: Request, template: str, *, fragment: str | None = None, status: int = 200, **context: Any
+) -> HTMLResponse:
+    """The page ``template``, or for htmx the ``fragment`` that the page includes too."""
+    partly = fragment is not None and is_htmx(request)
+    flash = None if partly else _read_flash(request)
+    values = _request_context(request) | {"flash": flash, "errors": {}, "values": {}} | context
+    values["errors"], values["values"] = Blanks(values["errors"]), Blanks(values["values"])
+    html = environment().get_template(fragment if partly and fragment else template).render(values)
+    response = HTMLResponse(html, status, headers={"Vary": "HX-Request"})
+    if flash is not None:
+        response.delete_cookie(FLASH_COOKIE, path="/", httponly=True, samesite="lax")
+    return response
+
+
+def redirect(request: Request, url: str, *, flash: str | None = None, kind: str = "success") -> Response:
+    """See another page next, which shows ``flash`` once. For htmx it is a full page load too."""
+    response: Response
+    if is_htmx(request):
+        response = Response(status_code=204, headers={"HX-Redirect": url})
+    else:
+        response = RedirectResponse(url, 303)
+    if flash:
+        cookie = base64.urlsafe_b64encode(json.dumps([kind, flash[:_LONGEST_FLASH]]).encode()).decode()
+        secure = request.app.state.settings.cookies_are_secure
+        response.set_cookie(FLASH_COOKIE, cookie, max_age=60, path="/", httponly=True, samesite="lax", secure=secure)
+    return response
+
+
+def _read_flash(request: Request) -> Flash | None:
+    raw = request.cookies.get(FLASH_COOKIE)
+    if not raw:
+        return None
+    try:
+        kind, text = json.loads(base64.urlsafe_b64decode(raw))
+    except (binascii.Error, ValueError, TypeError):
+        return None
+    if kind not in ("success", "info", "warning", "error") or not isinstance(text, str):
+        return None
+    return Flash(kind, text[:_LONGEST_FLASH])
+
+
+class FormRejected(LinecallError):
+    """A form to be shown again with what is wrong beside the field. Raising it rolls the write session back."""
+
+    def __init__(self, error: LinecallError, show: Callable[[dict[str, str]], Response]) -> None:
+        super().__init__(error.message, **error.detail)
+        self.status = error.status
+        self.show = show
+
+
+@contextmanager
+def form_errors(show: Callable[[dict[str, str]], Response]) -> Iterator[None]:
+    """Turn InvalidInput or Conflict into the same form again: ``show`` gets {field: message} ("" for the whole form).
+
+    ``show`` is called after the write session has been rolled back and ended, so it opens a session of its own.
+    An API client gets the error as JSON all the same.
+    """
+    try:
+        yield
+    except (InvalidInput, Conflict) as error:
+        raise FormRejected(error, show) from error
+
+
+def field_errors(error: LinecallError) -> dict[str, str]:
+    return {str(error.detail.get("field", "")): error.message}
+
+
+# --- context -------------------------------------------------------------------------------------------------------
+
+
+def _request_context(request: Request) -> dict[str, Any]:
+    access: Access | None = getattr(request.state, "access", None)
+    token = security.session_token(request)
+    csrf = security.csrf_token(token) if token else ""
+    field = Markup('<input type="hidden" name="{}" value="{}">').format(security.CSRF_FIELD, csrf) if csrf else ""
+    return {
+        "request": request,
+        "user": access.user if access else None,
+        "project": access.project if access and access.role else None,
+        "role": access.role if access else None,
+        "navigation": navigation(request, access),
+        "csrf_token": csrf,
+        "csrf_field": field,
+        "url": request.app.url_path_for,
+    }
+
+
+def navigation(request: Request, access: Access | None) -> list[dict[str, Any]]:
+    """Links to the project's pages: {title, url, current}."""
+    if access is None or access.project is None or access.role is None:
+        return []
+    here, routes, links = request.url.path.rstrip("/"), request.app.state.route_names, []
+    for entry in NAVIGATION:
+        if entry.route not in routes or (entry.role == "admin" and access.role != "admin"):
+            continue
+        url = str(request.app.url_path_for(entry.route, slug=access.project.slug))
+        current = here == url or (entry.route != "project" and here.startswith(url + "/"))
+        links.append({"title": entry.title, "url": url, "current": current})
+    return links
+
+
+def project_start(request: Request, slug: str, role: Role) -> str:
+    """Where someone begins in a project: an expert at the next item, an admin at the overview."""
+    first = ("label", "project") if role == "expert" else ("project", "people")
+    name = next((name for name in first if name in request.app.state.route_names), None)
+    return str(request.app.url_path_for(name, slug=slug)) if name else "/"
+
+
+@cache
+def environment() -> Environment:
+    env = Environment(
+        loader=FileSystemLoader(resource("templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    env.globals |= {"static_url": static_url, "version": __version__, "htmx_config": HTMX_CONFIG, "now": _now}
+    env.filters |= {
+        "markdown": markdown,
+        "date": date,
+        "datetime": date_time,
+        "ago": ago,
+        "number": number,
+        "percent": percent,
+        "kappa": kappa,
+        "plural": plural,
+        "browser": browser,
+    }
+    return env
+
+
+def static_url(path: str) -> str:
+    """``/static/…`` with a hash of the content, so that it may be cached for ever and is never stale."""
+    file = resource("static") / path
+    if not file.is_file():
+        return f"/static/{path}"
+    stat = file.stat()
+    known = _hashes.get(file)
+    if known is None or known[0] != (stat.st_mtime_ns, stat.st_size):
+        known = (stat.st_mtime_ns, stat.st_size), blake2b(file.read_bytes(), digest_size=6).hexdigest()
+        _hashes[file] = known
+    return f"/static/{path}?v={known[1]}"
+
+
+_hashes: dict[Path, tuple[tuple[int, int], str]] = {}  # file → when and how large it was, and its content's hash
+
+
+# --- filters -------------------------------------------------------------------------------------------------------
+
+
+@cache
+def _markdown() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable("table").disable("image")
+
+    def link_open(renderer: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
+        tokens[index].attrSet("rel", "nofollow noopener noreferrer")
+        rendered: str = renderer.renderToken(tokens, index, options, env)
+        return rendered
+
+    parser.add_render_rule("link_open", link_open)
+    return parser
+
+
+def markdown(text: str) -> Markup:
+    """Markdown as HTML. HTML inside it is shown as text, images are not loaded, links carry rel=nofollow."""
+    return Markup(_markdown().render(text))  # noqa: S704 - the parser escapes everything that is not Markdown
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def date(when: datetime | None) -> Markup:
+    """23 Nov 2026, in a ``time`` element that app.js turns into the reader's own zone. A dash for None."""
+    return _time(when, f"{when.day} {when:%b %Y}" if when else "", "date")
+
+
+def date_time(when: datetime | None) -> Markup:
+    return _time(when, f"{when.day} {when:%b %Y, %H:%M} UTC" if when else "", "datetime")
+
+
+def _time(when: datetime | None, text: str, style: str) -> Markup:
+    if when is None:
+        return Markup("–")
+    return Markup('<time datetime="{}" data-local="{}">{}</time>').format(when.isoformat(), style, text)
+
+
+def ago(when: datetime | None, now: datetime | None = None) -> Markup:
+    """``3 minutes ago`` or ``in 2 days``, with the exact time on hover."""
+    if when is None:
+        return Markup("–")
+    seconds = ((now or _now()) - when).total_seconds()
+    exact = f"{when.day} {when:%b %Y, %H:%M} UTC"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(when.isoformat(), exact, _span(seconds))
+
+
+def _span(seconds: float) -> str:
+    size = abs(seconds)
+    if size < 45:
+        return "just now" if seconds >= 0 else "in a moment"
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if size >= 0.9 * length or unit == "minute":
+            text = plural(max(1, round(size / length)), unit)
+            return f"{text} ago" if seconds >= 0 else f"in {text}"
+    raise AssertionError("minutes catch the rest")
+
+
+def number(value: float | None, digits: int = 0) -> str:
+    """1,234,567 — a dash for None."""
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def percent(value: float | None, digits: int = 0) -> str:
+    return "–" if value is None else f"{100 * value:.{digits}f}\u202f%"
+
+
+def kappa(value: float | None) -> str:
+    """Two decimals and a true minus sign; "undefined" for None."""
+    return "undefined" if value is None else f"{value:.2f}".replace("-", "\u2212")
+
+
+def plural(count: int, singular: str, many: str | None = None) -> str:
+    """1 item, 2 items, 1,000 items."""
+    return f"{count:,} {singular if count == 1 else many or singular + 's'}"
+
+
+def browser(user_agent: str) -> str:
+    """A name that a person knows their browser by: "Firefox on Windows"."""
+    name = _first(
+        user_agent, {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "Chrome": "Chrome", "Safari": "Safari"}
+    )
+    where = {
+        "Android": "Android",
+        "iPhone": "iPhone",
+        "iPad": "iPad",
+        "Windows": "Windows",
+        "Mac OS": "macOS",
+        "CrOS": "ChromeOS",
+        "Linux": "Linux",
+    }
+    system = _first(user_agent, where)
+    return " on ".join(part for part in (name, system) if part) or user_agent[:60] or "unknown"
+
+
+def _first(text: str, names: dict[str, str]) -> str:
+    return next((name for mark, name in names.items() if mark in text), "")

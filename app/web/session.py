@@ -1,0 +1,109 @@
+"""Signing in and out, and the links that work once."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Request, Response
+
+from app.errors import InvalidInput
+from app.services import accounts, invitations
+from app.web import security
+from app.web.deps import AppSettings, Db, MaybeAccess, ReadSession, SignedIn, WriteSession, find_access
+from app.web.render import form_errors, redirect, render
+
+router = APIRouter()
+Text = Annotated[str, Form()]
+
+
+@router.get("/sign-in", name="sign_in")
+def sign_in_page(request: Request, access: MaybeAccess, next: str = "/") -> Response:
+    if access is not None:
+        return redirect(request, security.safe_next(next))
+    return _sign_in_form(request, {"next": security.safe_next(next)})
+
+
+@router.post("/sign-in")
+def sign_in(
+    request: Request, db: Db, settings: AppSettings, email: Text = "", password: Text = "", next: Text = "/"
+) -> Response:
+    limit: security.SignInLimit = request.app.state.sign_in_limit
+    address = request.client.host if request.client else ""
+    limit.check(address, email)
+    target = security.safe_next(next)
+    with form_errors(lambda errors: _sign_in_form(request, {"email": email, "next": target}, errors)):
+        try:
+            with db.read() as reading:
+                user = accounts.authenticate(reading, email, password)
+        except InvalidInput:
+            limit.failed(address, email)
+            raise
+    limit.succeeded(address, email)
+    return _signed_in(request, db, settings, user.id, target)
+
+
+def _sign_in_form(request: Request, values: dict[str, str], errors: dict[str, str] | None = None) -> Response:
+    return render(request, "sign_in.html", values={"email": "", **values}, errors=errors or {})
+
+
+def _signed_in(
+    request: Request, db: Db, settings: AppSettings, user_id: int, target: str, flash: str | None = None
+) -> Response:
+    """A new session replaces the one that this browser may have had, so that nobody can plant one beforehand."""
+    agent = request.headers.get("User-Agent", "")
+    with db.write() as session:
+        if (former := security.session_token(request)) is not None:
+            accounts.revoke_token(session, former)
+        token = accounts.start_session(session, user_id, days=settings.session_days, user_agent=agent)
+    response = redirect(request, target, flash=flash)
+    security.set_session_cookie(response, settings, token)
+    return response
+
+
+@router.post("/sign-out", name="sign_out")
+def sign_out(request: Request, session: WriteSession, settings: AppSettings) -> Response:
+    if (token := security.session_token(request)) is not None:
+        accounts.revoke_token(session, token)
+    response = redirect(request, str(request.app.url_path_for("sign_in")), flash="You are signed out.")
+    security.clear_session_cookie(response, settings)
+    return response
+
+
+@router.get("/sign-in/{token}", name="sign_in_link", dependencies=[Depends(find_access)])
+def sign_in_link_page(request: Request, token: str) -> Response:
+    """Only the button spends the link: mail programs that look at links must not."""
+    return render(request, "sign_in_link.html", token=token)
+
+
+@router.post("/sign-in/{token}")
+def use_sign_in_link(request: Request, token: str, db: Db, settings: AppSettings) -> Response:
+    with db.write() as session:
+        user_id = invitations.use_sign_in_link(session, token).id
+    return _signed_in(request, db, settings, user_id, "/account", "You are signed in. Choose a new password below.")
+
+
+@router.get("/invitation/{token}", name="invitation", dependencies=[Depends(find_access)])
+def invitation_page(request: Request, token: str, session: ReadSession) -> Response:
+    found = invitations.look_up(session, token)
+    values = {"email": found.row.email or "", "name": found.row.name}
+    return render(request, "invitation.html", invitation=found, token=token, values=values)
+
+
+@router.post("/invitation/{token}", name="accept_invitation")
+def accept_invitation(
+    request: Request, token: str, db: Db, settings: AppSettings, name: Text = "", email: Text = "", password: Text = ""
+) -> Response:
+    values = {"email": email, "name": name}
+    with form_errors(lambda errors: _invitation_again(request, db, token, values, errors)), db.write() as session:
+        user = invitations.accept_as_new(session, token, email=email, name=name, password=password)
+    return _signed_in(request, db, settings, user.id, "/", f"Welcome, {user.name}.")
+
+
+@router.post("/invitation/{token}/join", name="join_by_invitation")
+def join_by_invitation(request: Request, token: str, session: WriteSession, access: SignedIn) -> Response:
+    invitations.accept_as(session, token, access.user)
+    return redirect(request, "/", flash="You have joined the project.")
+
+
+def _invitation_again(request: Request, db: Db, token: str, values: dict[str, str], errors: dict[str, str]) -> Response:
+    with db.read() as session:
+        found = invitations.look_up(session, token)
+    return render(request, "invitation.html", invitation=found, token=token, values=values, errors=errors)

@@ -1,0 +1,48 @@
+"use strict";
+
+// Everything here adds comfort; pages work without it.
+
+function localTimes(root) {
+  const day = { day: "numeric", month: "short", year: "numeric" };
+  const styles = { date: day, datetime: { ...day, hour: "2-digit", minute: "2-digit" } };
+  for (const element of root.querySelectorAll("time[data-local]")) {
+    const style = styles[element.dataset.local];
+    element.textContent = new Intl.DateTimeFormat(document.documentElement.lang, style).format(new Date(element.dateTime));
+    element.removeAttribute("data-local");
+  }
+}
+
+function copyButtons(root) {
+  for (const button of root.querySelectorAll("button[data-copy][hidden]")) {
+    button.hidden = false;
+  }
+}
+
+async function copy(button) {
+  const field = document.querySelector(button.dataset.copy);
+  field.select();
+  try {
+    await navigator.clipboard.writeText(field.value);
+  } catch {
+    document.execCommand("copy"); // plain HTTP has no clipboard object
+  }
+  button.textContent = "Copied";
+}
+
+function prepare(root) {
+  localTimes(root);
+  copyButtons(root);
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-copy]");
+  if (button) copy(button);
+});
+
+document.addEventListener("submit", (event) => {
+  const question = event.target.dataset.confirm;
+  if (question && !window.confirm(question)) event.preventDefault();
+});
+
+document.addEventListener("htmx:load", (event) => prepare(event.detail.elt));
+prepare(document);
