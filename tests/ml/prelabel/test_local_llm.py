@@ -1,16 +1,15 @@
 """Scores from the shared prefix must be those of each text's own full forward pass."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from app.errors import InvalidInput, RoundCancelled
+from app.errors import InvalidInput, RoundCancelled, Unavailable
 from app.ml.prelabel import Runtime, build_prelabeller
 from app.ml.prelabel.base import Score
-from app.ml.prelabel.local_llm import load_model, tokenise_item, tokenise_prompt
+from app.ml.prelabel.local_llm import PrefixScorer, load_model, tokenise_item, tokenise_prompt
 from app.ml.prelabel.prompt import build_prompt
 
 torch = pytest.importorskip("torch")
@@ -152,6 +151,17 @@ def test_contextual_calibration_takes_out_the_bias_of_empty_texts(tmp_path):
     np.testing.assert_allclose(calibrated, expected, atol=1e-5)
 
 
+def test_a_model_that_can_not_carry_on_from_a_shared_prefix_is_refused(tmp_path):
+    folder = save_tiny(tmp_path)
+    model, tokenizer = load_model(f"path:{folder}", Runtime(folder, 1))
+    scorer = PrefixScorer(model, tokenise_prompt(tokenizer, build_prompt(GUIDELINE, ["news", "clickbait"], EXAMPLES)))
+    scorer.check_sharing()
+    for layer in scorer._prefix.layers:
+        layer.values = torch.zeros_like(layer.values)
+    with pytest.raises(Unavailable, match="choose another"):
+        scorer.check_sharing()
+
+
 def test_long_texts_are_cut(tmp_path):
     prelabeller = build(save_tiny(tmp_path), max_item_tokens=10)
     short, long = prelabeller.score(["abcdefghij", "abcdefghij" * 50])
@@ -181,12 +191,6 @@ def test_progress_counts_up_and_may_cancel_after_handing_over_what_is_done(tmp_p
 
 def test_no_texts_load_no_model():
     assert build(Path("/nowhere")).score([]) == []
-
-
-@pytest.fixture(scope="session")
-def model_cache() -> Path:
-    """Kept between runs, because the conversion takes about a minute."""
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "linecall-tests"
 
 
 @pytest.mark.slow
