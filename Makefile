@@ -64,7 +64,8 @@ screenshots: setup ## Take pictures of every page for the docs
 	$(PY) scripts/screenshots.py
 
 bench: setup ## Run the benchmarks whose figures the docs quote
-	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
+	@for script in benchmarks/[!_]*.py; do echo "== $$script"; \
+	  $(PY) -m "benchmarks.$$(basename "$$script" .py)" || exit 1; done
 
 clean: ## Remove what make made; .venv and data stay
 	rm -rf .make dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis static/vendor
