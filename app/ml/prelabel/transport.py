@@ -45,8 +45,6 @@ class Transport:
             completion, wait, reason = self._once(request, bound, attempt)
             if completion is not None:
                 return completion
-            if wait > self._config.max_retry_wait_seconds:
-                raise Unavailable(f"The model server asks to wait {wait:.0f} s ({reason}): try again later.")
             if attempt < self._config.max_retries:
                 self._wait_until(time.monotonic() + wait)
         raise Unavailable(f"The model server failed {self._config.max_retries + 1} times in a row: {reason}.")
@@ -78,16 +76,21 @@ class Transport:
             self._budget.settle(reserved, bound, used)
 
     def _asked_wait(self, headers: Mapping[str, str], attempt: int) -> float:
-        """What the server asks for, and a little more so that not all come back at once; else the backoff."""
+        """What the server asks for, and a little more so that not all come back at once; else the backoff.
+
+        Raises Unavailable if it asks for more patience than we have.
+        """
         asked = retry_after(headers, datetime.now(UTC))
         if asked is None:
             return self._backoff(attempt)
-        if asked <= self._config.max_retry_wait_seconds:
-            self._not_before = max(self._not_before, time.monotonic() + asked)
+        if asked > self._config.max_retry_wait_seconds:
+            raise Unavailable(f"The model server asks to wait for {asked:.0f} s: try again later.")
+        self._not_before = max(self._not_before, time.monotonic() + asked)
         return asked + self._random.uniform(0, min(1.0, 0.1 * asked))
 
     def _backoff(self, attempt: int) -> float:
-        return self._random.uniform(0.5, 1.0) * min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0**attempt)
+        longest = min(_LONGEST_BACKOFF, self._config.max_retry_wait_seconds)
+        return self._random.uniform(0.5, 1.0) * min(longest, _FIRST_BACKOFF * 2.0**attempt)
 
     def _wait_until(self, moment: float) -> None:
         if self.stop.wait(max(0.0, moment - time.monotonic())):

@@ -135,6 +135,14 @@ def test_a_server_that_asks_to_wait_is_waited_for_by_every_thread():
     assert len(server.requests) == 3
 
 
+def test_the_longest_wait_that_is_allowed_is_waited():
+    def answer(body, number):
+        return failure(429, Retry_After="0.3") if number == 0 else by_parity(body, number)
+
+    with serving(answer) as server:
+        assert labels_of(build(server, max_retry_wait_seconds=0.3).score(["x 1"])) == [1]
+
+
 def test_a_server_that_asks_to_wait_for_long_is_given_up():
     with serving(lambda body, number: failure(429, "tomorrow", Retry_After="86400")) as server:
         with pytest.raises(Unavailable, match="86400"):
