@@ -7,7 +7,8 @@ function localTimes(root) {
   const styles = { date: day, datetime: { ...day, hour: "2-digit", minute: "2-digit" } };
   for (const element of root.querySelectorAll("time[data-local]")) {
     const style = styles[element.dataset.local];
-    element.textContent = new Intl.DateTimeFormat(document.documentElement.lang, style).format(new Date(element.dateTime));
+    // British order whatever the browser's language: the page is in English, and 23 Nov cannot be misread.
+    element.textContent = new Intl.DateTimeFormat("en-GB", style).format(new Date(element.dateTime));
     element.removeAttribute("data-local");
   }
 }

@@ -35,14 +35,20 @@ def invite(
     name: str = "",
     now: datetime | None = None,
 ) -> tuple[str, Invitation]:
-    """A token for the link, to be shown once, and its row. With an ``email``, only that address can use it."""
+    """A token for the link, to be shown once, and its row.
+
+    With an ``email`` only that address can use the link, and its earlier links into this project end.
+    """
     now, token = now or utcnow(), accounts.new_secret()
+    email = accounts.clean_email(email) if email.strip() else ""
+    if email:
+        _end_earlier(session, project_id, email, now)
     row = Invitation(
         token_hash=accounts.hash_secret(token),
         purpose="invite",
         project_id=project_id,
         role=accounts.check_role(role),
-        email=accounts.clean_email(email) if email.strip() else None,
+        email=email or None,
         name=" ".join(name.split())[:200],
         created_by_id=by_user_id,
         created_at=now,
@@ -54,6 +60,19 @@ def invite(
         session, "invitation.created", user_id=by_user_id, project_id=project_id, subject=row.email or "", role=role
     )
     return token, row
+
+
+def _end_earlier(session: Session, project_id: int, email: str, now: datetime) -> None:
+    session.execute(
+        update(Invitation)
+        .where(
+            Invitation.project_id == project_id,
+            Invitation.email == email,
+            Invitation.used_at.is_(None),
+            Invitation.expires_at > now,
+        )
+        .values(expires_at=now)
+    )
 
 
 def look_up(session: Session, token: str, now: datetime | None = None) -> OpenInvitation:

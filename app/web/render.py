@@ -32,6 +32,7 @@ HTMX_CONFIG = json.dumps(
         "includeIndicatorStyles": False,  # an inline style, which the policy forbids; app.css has them
         "allowEval": False,
         "allowScriptTags": False,
+        "attributesToSettle": ["class", "width", "height"],  # copying style attributes is forbidden too
         "selfRequestsOnly": True,
         "historyCacheSize": 0,  # texts under review are not left behind in the browser's storage
         "refreshOnHistoryMiss": True,
