@@ -1,0 +1,257 @@
+"""What is known of alignment now: every figure that the newest finished round computed, in one report.
+
+Each round scores every model version again on the cumulative evaluation set as it stood then. So versions compare
+only within one round's figures, and the newest finished round's are the ones to read. The page, the API and the
+command line share this report; nothing is computed here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.db.tables import ConsensusLabel, Evaluation, ModelVersion, Project, Round, RoundItem, User
+from app.errors import NotFound
+
+EVALUATION, CONTROL = "evaluation", "control"
+SLICES = (EVALUATION, CONTROL)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A value with its 95 % interval and the number of items it rests on.
+
+    ``value`` is None exactly when ``undefined`` says why. ``low`` and ``high`` may be None where a value is known
+    but no interval is.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    undefined: str | None
+
+
+@dataclass(frozen=True)
+class Point:
+    """One model version on one slice. ``round_number`` is 0 for the pre-labeller: the place on the chart's axis.
+
+    ``kappa`` is model–human alignment; ``agreement`` the share of answers that the model matches; ``gap`` is kappa
+    less the experts' internal alignment, paired; ``gain`` is kappa less the version before, paired on the same items.
+    """
+
+    version: int
+    round_number: int
+    engine: str
+    training_size: int
+    slice: str
+    kappa: Figure
+    agreement: Figure | None
+    gap: Figure | None
+    gain: Figure | None
+
+
+@dataclass(frozen=True)
+class Internal:
+    """How well the experts agree with each other on one slice."""
+
+    slice: str
+    kappa: Figure
+    agreement: Figure | None
+    alpha: Figure | None
+
+
+@dataclass(frozen=True)
+class ExpertPair:
+    first_id: int
+    second_id: int
+    first: str  # names
+    second: str
+    slice: str
+    kappa: Figure
+
+
+@dataclass(frozen=True)
+class RoundAdvice:
+    """What a finished round advised, in the words of its own time."""
+
+    round_number: int
+    kind: str  # match, plateau, continue, disagree
+    reason: str
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Consensus labels of all finished rounds. ``counts`` is by label, in the project's order; ``fine_tuning`` and
+    ``evaluation`` count those in either split; ``undecided`` are ties that were left out.
+    ``share_positive`` is None without labels, or with more than two of them."""
+
+    total: int
+    counts: tuple[int, ...]
+    fine_tuning: int
+    evaluation: int
+    undecided: int
+
+    @property
+    def share_positive(self) -> float | None:
+        return self.counts[1] / self.total if len(self.counts) == 2 and self.total else None
+
+
+@dataclass(frozen=True)
+class AlignmentReport:
+    """``round_number`` is the newest finished round's, or None; then ``points``, ``internal`` and ``pairs`` are
+    empty. Points are in the order of slices, then versions."""
+
+    label_names: tuple[str, ...]
+    round_number: int | None
+    points: tuple[Point, ...]
+    internal: tuple[Internal, ...]
+    pairs: tuple[ExpertPair, ...]
+    advice: RoundAdvice | None
+    history: tuple[RoundAdvice, ...]
+    labels: Labels
+
+    def series(self, slice_: str) -> list[Point]:
+        return [point for point in self.points if point.slice == slice_]
+
+    def newest(self, slice_: str = EVALUATION) -> Point | None:
+        """The newest model version's figures on a slice."""
+        return max(self.series(slice_), key=lambda point: point.version, default=None)
+
+    def ceiling(self, slice_: str = EVALUATION) -> Internal | None:
+        return next((row for row in self.internal if row.slice == slice_), None)
+
+    def pairs_on(self, slice_: str = EVALUATION) -> list[ExpertPair]:
+        return [pair for pair in self.pairs if pair.slice == slice_]
+
+
+def alignment(session: Session, project_id: int) -> AlignmentReport:
+    """The report of one project. Raises NotFound if there is no such project."""
+    project = session.get(Project, project_id)
+    if project is None:
+        raise NotFound("There is no such project.")
+    finished = list(
+        session.scalars(
+            select(Round).where(Round.project_id == project_id, Round.state == "done").order_by(Round.number)
+        )
+    )
+    history = tuple(_advice(round_) for round_ in finished if round_.advice)
+    newest = finished[-1] if finished else None
+    rows = _rows(session, newest.id) if newest else {}
+    return AlignmentReport(
+        label_names=tuple(project.labels),
+        round_number=newest.number if newest else None,
+        points=tuple(_points(session, project_id, rows)),
+        internal=tuple(_internal(rows)),
+        pairs=tuple(_pairs(session, rows)),
+        advice=next((advice for advice in history if newest and advice.round_number == newest.number), None),
+        history=history,
+        labels=_labels(session, [round_.id for round_ in finished], len(project.labels)),
+    )
+
+
+Key = tuple[str, str, str, str]  # subject, slice, measure, detail
+Rows = dict[Key, Figure]
+
+
+def _rows(session: Session, round_id: int) -> Rows:
+    stored = session.scalars(select(Evaluation).where(Evaluation.round_id == round_id).order_by(Evaluation.id))
+    return {
+        (row.subject, row.slice, row.measure, row.detail): Figure(
+            row.value, row.low, row.high, row.n, row.undefined_reason
+        )
+        for row in stored
+    }
+
+
+def _advice(round_: Round) -> RoundAdvice:
+    return RoundAdvice(round_.number, round_.advice or "", round_.advice_reason or "", round_.finished_at)
+
+
+def _points(session: Session, project_id: int, rows: Rows) -> list[Point]:
+    versions = session.execute(
+        select(ModelVersion, Round.number)
+        .outerjoin(Round, Round.id == ModelVersion.round_id)
+        .where(ModelVersion.project_id == project_id)
+        .order_by(ModelVersion.version)
+    )
+    known = list(versions)
+    points: list[Point] = []
+    for slice_ in SLICES:
+        previous: int | None = None
+        for version, number in known:
+            subject = f"model:{version.id}"
+            kappa = rows.get((subject, slice_, "kappa", ""))
+            if kappa is None:
+                continue  # a version that the newest finished round did not score: a cancelled round's, or a later one
+            points.append(
+                Point(
+                    version=version.version,
+                    round_number=number or 0,
+                    engine=version.engine,
+                    training_size=version.training_size,
+                    slice=slice_,
+                    kappa=kappa,
+                    agreement=rows.get((subject, slice_, "percent_agreement", "")),
+                    gap=rows.get((subject, slice_, "kappa_gap", "")),
+                    gain=rows.get((subject, slice_, "kappa_gain", f"over:{previous}")),
+                )
+            )
+            previous = version.id
+    return points
+
+
+def _internal(rows: Rows) -> list[Internal]:
+    return [
+        Internal(
+            slice_,
+            kappa,
+            rows.get(("experts", slice_, "percent_agreement", "")),
+            rows.get(("experts", slice_, "alpha", "")),
+        )
+        for slice_ in SLICES
+        if (kappa := rows.get(("experts", slice_, "kappa", ""))) is not None
+    ]
+
+
+def _pairs(session: Session, rows: Rows) -> list[ExpertPair]:
+    found = [
+        (slice_, *_expert_ids(detail), figure)
+        for (subject, slice_, measure, detail), figure in rows.items()
+        if subject == "experts" and measure == "kappa" and detail
+    ]
+    ids = {expert for _, first, second, _ in found for expert in (first, second)}
+    names = dict(session.execute(select(User.id, User.name).where(User.id.in_(ids))).all())
+    return [
+        ExpertPair(first, second, names.get(first, "?"), names.get(second, "?"), slice_, figure)
+        for slice_, first, second, figure in found
+    ]
+
+
+def _expert_ids(detail: str) -> tuple[int, int]:
+    first, _, second = detail.partition("-")
+    return int(first), int(second)
+
+
+def _labels(session: Session, round_ids: Sequence[int], n_labels: int) -> Labels:
+    rows = session.execute(
+        select(ConsensusLabel.label, RoundItem.split, func.count())
+        .join(
+            RoundItem,
+            (RoundItem.round_id == ConsensusLabel.round_id) & (RoundItem.item_id == ConsensusLabel.item_id),
+        )
+        .where(ConsensusLabel.round_id.in_(round_ids))
+        .group_by(ConsensusLabel.label, RoundItem.split)
+    )
+    found = list(rows)
+    decided = [(label, split, count) for label, split, count in found if label is not None]
+    return Labels(
+        total=sum(count for _, _, count in decided),
+        counts=tuple(sum(count for label, _, count in decided if label == k) for k in range(n_labels)),
+        fine_tuning=sum(count for _, split, count in decided if split == "train"),
+        evaluation=sum(count for _, split, count in decided if split == EVALUATION),
+        undecided=sum(count for label, _, count in found if label is None),
+    )
