@@ -309,7 +309,7 @@ def percent(value: float | None, digits: int = 0) -> str:
 
 def kappa(value: float | None) -> str:
     """Two decimals and a true minus sign; "undefined" for None."""
-    return "undefined" if value is None else f"{value:.2f}".replace("-", "\u2212")
+    return "undefined" if value is None else f"{value:z.2f}".replace("-", "\u2212")
 
 
 def plural(count: int, singular: str, many: str | None = None) -> str:
