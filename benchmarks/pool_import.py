@@ -1,7 +1,7 @@
 """How long an import takes, how much memory, and how long each of its transactions keeps answers waiting.
 
-    python benchmarks/pool_import.py --rows 100000 --format csv
-    python benchmarks/pool_import.py --rows 100000 --format jsonl --database postgresql://…
+    python -m benchmarks.pool_import --rows 100000 --format csv
+    python -m benchmarks.pool_import --rows 100000 --format jsonl --database postgresql://…
 
 Prints one JSON object. Seconds and memory are those of a whole child process that starts Python, imports one file
 and ends; making the file and the tables is not counted.
@@ -18,28 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-WORDS = [
-    "the",
-    "a",
-    "you",
-    "will",
-    "never",
-    "believe",
-    "what",
-    "this",
-    "city",
-    "council",
-    "did",
-    "about",
-    "its",
-    "new",
-    "road",
-    "budget",
-    "until",
-    "today",
-    "17",
-    "things",
-]
+WORDS = ("you", "will", "never", "believe", "what", "this", "council", "did", "about", "its", "new", "road", "budget")
 
 
 def write_file(path: Path, rows: int, format_: str) -> None:
@@ -125,7 +104,7 @@ def main() -> None:
         write_file(path, arguments.rows, arguments.format)
         url, store_url = arguments.database or f"sqlite:///{folder}/bench.sqlite", f"{folder}/store"
         import_id = prepare(url, store_url, path)
-        command = [sys.executable, __file__, "--child", url, store_url, str(import_id)]
+        command = [sys.executable, "-m", "benchmarks.pool_import", "--child", url, store_url, str(import_id)]
         began = time.perf_counter()
         answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         seconds = round(time.perf_counter() - began, 2)

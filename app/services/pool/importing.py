@@ -11,8 +11,8 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Any, BinaryIO, NamedTuple
 
-from sqlalchemy import exists, func, insert, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ARRAY, Select, exists, func, insert, literal, select
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from app.db.base import utcnow
 from app.db.engine import Database
@@ -241,7 +241,8 @@ def _chunks(records: Iterator[Record], rows: int) -> Iterator[list[Record]]:
     chunk, characters = list[Record](), 0
     for record in records:
         chunk.append(record)
-        characters += sum(len(value) for value in record.values if isinstance(value, str))
+        if record.values and isinstance(record.values[0], str):
+            characters += len(record.values[0])
         if len(chunk) >= rows or characters >= _CHUNK_CHARACTERS:
             yield chunk
             chunk, characters = [], 0
@@ -259,11 +260,26 @@ def _clashes_with_pool(run: _Run, drafts: list[Draft]) -> list[Problem]:
 
 def _owners(session: Session, project_id: int, drafts: list[Draft]) -> dict[str | None, bytes]:
     """The content hash that each of these external ids belongs to already."""
-    ids = [draft.external_id for draft in drafts if draft.external_id is not None]
-    if not ids:
+    ids = {draft.external_id for draft in drafts if draft.external_id is not None}
+    return _hashes_by(session, project_id, Item.external_id, ids)
+
+
+def _hashes_by(
+    session: Session, project_id: int, key: InstrumentedAttribute[Any], keys: Iterable[Any]
+) -> dict[Any, bytes]:
+    """Content hashes of the project's items that have one of these keys, by key: an index probe for each."""
+    wanted = list(keys)
+    if not wanted:
         return {}
-    found = select(Item.external_id, Item.content_hash).where(Item.project_id == project_id, Item.external_id.in_(ids))
-    return {row.external_id: row.content_hash for row in session.execute(found)}
+    of_project = Item.project_id == project_id
+    if session.get_bind().dialect.name == "sqlite":
+        found: Select[Any, bytes] = select(key, Item.content_hash).where(of_project, key.in_(wanted))
+        return {row[0]: row[1] for row in session.execute(found)}
+    # For ``key IN (…)`` Postgres reads the whole pool as long as it has no statistics on it, and a growing pool has
+    # none: every chunk would take longer than the last. A scalar subquery leaves the planner no choice.
+    given = select(func.unnest(literal(wanted, ARRAY(key.type))).label("key")).subquery()
+    probe = select(Item.content_hash).where(of_project, key == given.c.key).scalar_subquery()
+    return {row[0]: row[1] for row in session.execute(select(given.c.key, probe)) if row[1] is not None}
 
 
 def _is_taken(draft: Draft, owners: dict[str | None, bytes]) -> bool:
@@ -342,8 +358,7 @@ def _store_chunk(
 def _sort_out(session: Session, project_id: int, drafts: list[Draft]) -> tuple[list[Draft], list[Draft], int]:
     """New items, those whose id belongs to another text, and the number of texts that the pool has already."""
     hashes = {draft.content_hash for draft in drafts}
-    found = select(Item.content_hash).where(Item.project_id == project_id, Item.content_hash.in_(hashes))
-    known = set(session.scalars(found))
+    known = set(_hashes_by(session, project_id, Item.content_hash, hashes))
     owners = _owners(session, project_id, drafts)
     fresh, clashing, duplicates = list[Draft](), list[Draft](), 0
     for draft in drafts:

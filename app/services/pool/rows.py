@@ -23,7 +23,7 @@ class Limits:
 
     text: int = 20_000
     external_id: int = 200  # the column's width
-    meta: int = 20_000  # as JSON
+    meta: int = 20_000
 
 
 @dataclass(frozen=True)
@@ -101,15 +101,22 @@ def check(record: Record, mapping: ColumnMapping, limits: Limits) -> Draft | Pro
     external_id = _as_id(next(values)) if mapping.id is not None else None
     if wrong := _wrong_id(external_id, limits.external_id):
         return Problem(record.row, mapping.id, f"The id {wrong}.")
-    meta: dict[str, Any] | None = None
+    meta: dict[str, Any] = {}
     for name, value in zip(mapping.meta, values, strict=True):
         try:
-            meta = {**(meta or {}), name: _plain(value)}
+            meta[name] = _plain(value)
         except ValueError as error:
             return Problem(record.row, name, f"The value {error}.")
-    if meta is not None and len(json.dumps(meta, ensure_ascii=False)) > limits.meta:
+    if _length(meta) > limits.meta:
         return Problem(record.row, None, f"The further columns hold more than {limits.meta:,} characters.")
-    return Draft(record.row, external_id, content_hash(text), text, meta)
+    return Draft(record.row, external_id, content_hash(text), text, meta or None)
+
+
+def _length(meta: dict[str, Any]) -> int:
+    """Characters, as JSON where the values are not plain strings (as in every CSV file)."""
+    if all(isinstance(value, str) for value in meta.values()):
+        return sum(map(len, meta.values()))
+    return len(json.dumps(meta, ensure_ascii=False))
 
 
 def _wrong_text(text: Any, most: int) -> str | None:
