@@ -138,8 +138,11 @@ class _WriteLane:
         results: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
             with Session(self._engine, expire_on_commit=False) as session, session.begin():
-                for work, future in batch:
-                    results.append((future, *_attempt(session, work)))
+                if len(batch) == 1:  # nobody else's work to protect, so no savepoint: an exception undoes it all
+                    work, future = batch[0]
+                    results.append((future, work(session), None))
+                else:
+                    results.extend((future, *_attempt(session, work)) for work, future in batch)
         except BaseException as error:  # the commit itself failed: nobody's work is saved, and everybody is told
             for _, future in batch:
                 future.set_exception(error)

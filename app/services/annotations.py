@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from app.db.base import utcnow
+from app.db.base import UtcDateTime, utcnow
 from app.db.tables import Annotation, Assignment, GuidelineVersion, Round
 from app.errors import Conflict, InvalidInput, NotFound
 from app.services import queue
@@ -33,6 +33,40 @@ class Receipt:
     replayed: bool  # the answer was already on disk
 
 
+# The hot path's statements are made once: building one anew costs more than running it.
+_OPEN_REVIEW = (
+    select(Round.id).where(Round.project_id == bindparam("project"), Round.state == "review").scalar_subquery()
+)
+_GUIDELINE = (  # the newest version: it is what the expert has beside the item
+    select(GuidelineVersion.id)
+    .where(GuidelineVersion.project_id == bindparam("project"))
+    .order_by(GuidelineVersion.version.desc())
+    .limit(1)
+)
+_FINISH_SLOT = (
+    update(Assignment)
+    .where(
+        Assignment.id == bindparam("slot_id"),
+        Assignment.expert_id == bindparam("expert"),
+        Assignment.state == "claimed",
+        Assignment.round_id == _OPEN_REVIEW,
+    )
+    .values(state="done", done_at=bindparam("now", type_=UtcDateTime()), lease_expires_at=None)
+    .returning(Assignment.id, Assignment.round_id, Assignment.item_id)
+    .execution_options(synchronize_session=False)
+)
+_COLUMNS = ("round_id", "item_id", "assignment_id", "expert_id", "label", "idempotency_key", "flagged", "note")
+_ADD_BLIND = (
+    insert(Annotation.__table__)  # type: ignore[arg-type]
+    .values(
+        kind="blind",
+        guideline_version_id=_GUIDELINE.scalar_subquery(),
+        **{name: bindparam(name) for name in (*_COLUMNS, "seconds", "created_at")},
+    )
+    .returning(Annotation.__table__.c.id)
+)
+
+
 def submit(
     session: Session,
     *,
@@ -44,7 +78,8 @@ def submit(
 ) -> Receipt:
     """Store a blind answer for a slot that the expert holds.
 
-    Raises InvalidInput for a bad label, key or note; Conflict when the slot is no longer theirs to answer.
+    Raises InvalidInput for a bad label, key or note; Conflict when the slot is no longer theirs to answer. Nothing
+    has been written when it raises.
     """
     _check(answer, n_labels)
     now = now or utcnow()
@@ -56,22 +91,20 @@ def submit(
         slot = _take_another_slot(session, project_id, expert_id, answer.assignment_id, now)
     assignment_id, round_id, item_id = slot
     annotation_id = session.execute(
-        insert(Annotation)
-        .values(
-            round_id=round_id,
-            item_id=item_id,
-            assignment_id=assignment_id,
-            expert_id=expert_id,
-            kind="blind",
-            label=answer.label,
-            idempotency_key=answer.key,
-            guideline_version_id=_guideline_of(project_id),
-            flagged=answer.flagged,
-            note=(answer.note or "").strip() or None,
-            seconds=answer.seconds,
-            created_at=now,
-        )
-        .returning(Annotation.id)
+        _ADD_BLIND,
+        {
+            "round_id": round_id,
+            "item_id": item_id,
+            "assignment_id": assignment_id,
+            "expert_id": expert_id,
+            "label": answer.label,
+            "idempotency_key": answer.key,
+            "project": project_id,
+            "flagged": answer.flagged,
+            "note": (answer.note or "").strip() or None,
+            "seconds": answer.seconds,
+            "created_at": now,
+        },
     ).scalar_one()
     return Receipt(annotation_id=annotation_id, round_id=round_id, replayed=False)
 
@@ -91,39 +124,15 @@ def _check_key(key: str) -> None:
         raise InvalidInput("The answer needs an idempotency key of 8 to 64 characters.", field="key")
 
 
-def _guideline_of(project_id: int) -> object:
-    """The newest version, looked up inside the INSERT: it is what the expert has beside the item."""
-    return (
-        select(GuidelineVersion.id)
-        .where(GuidelineVersion.project_id == project_id)
-        .order_by(GuidelineVersion.version.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-
-
 def _finish_slot(
     session: Session, project_id: int, expert_id: int, assignment_id: int, now: datetime
 ) -> tuple[int, int, int] | None:
     """claimed → done, if the slot is this expert's; a lease that ran out does not matter until somebody else
     takes the slot."""
     row = session.execute(
-        update(Assignment)
-        .where(
-            Assignment.id == assignment_id,
-            Assignment.expert_id == expert_id,
-            Assignment.state == "claimed",
-            Assignment.round_id == _review_of(project_id),
-        )
-        .values(state="done", done_at=now, lease_expires_at=None)
-        .returning(Assignment.id, Assignment.round_id, Assignment.item_id)
-        .execution_options(synchronize_session=False)
+        _FINISH_SLOT, {"slot_id": assignment_id, "expert": expert_id, "project": project_id, "now": now}
     ).first()
     return None if row is None else (row[0], row[1], row[2])
-
-
-def _review_of(project_id: int) -> object:
-    return select(Round.id).where(Round.project_id == project_id, Round.state == "review").scalar_subquery()
 
 
 def _earlier_receipt(session: Session, expert_id: int, answer: Answer) -> Receipt | None:
@@ -252,7 +261,7 @@ def undo(
             kind="undone",
             label=None,
             idempotency_key=key,
-            guideline_version_id=session.scalar(select(_guideline_of(project_id))),  # type: ignore[call-overload]
+            guideline_version_id=session.execute(_GUIDELINE, {"project": project_id}).scalar_one(),
             created_at=now,
         )
     )
@@ -273,7 +282,8 @@ def _last_answered(session: Session, project_id: int, expert_id: int) -> Assignm
         select(Assignment)
         .join(newest, newest.c.assignment_id == Assignment.id)
         .where(
-            Assignment.round_id == _review_of(project_id),
+            Assignment.round_id
+            == select(Round.id).where(Round.project_id == project_id, Round.state == "review").scalar_subquery(),
             Assignment.expert_id == expert_id,
             Assignment.state == "done",
         )

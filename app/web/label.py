@@ -108,10 +108,9 @@ def _act(request: Request, access: ProjectAccess, db: Db, work: Callable[[Sessio
 def _answer(session: Session, access: ProjectAccess, given: Answer, minutes: int) -> Desk:
     project, expert = access.project, access.user
     try:
-        with session.begin_nested():
-            receipt = annotations.submit(
-                session, project_id=project.id, expert_id=expert.id, n_labels=len(project.labels), answer=given
-            )
+        receipt = annotations.submit(
+            session, project_id=project.id, expert_id=expert.id, n_labels=len(project.labels), answer=given
+        )
     except Conflict as lost:
         return _desk(session, access, minutes, notice=lost.message)
     desk = _desk(session, access, minutes, holds_one=receipt.replayed, receipt=f"Saved: {project.labels[given.label]}")
@@ -122,14 +121,13 @@ def _answer(session: Session, access: ProjectAccess, given: Answer, minutes: int
 
 def _skip(session: Session, access: ProjectAccess, assignment: int, reason: str, minutes: int) -> Desk:
     try:
-        with session.begin_nested():
-            round_id = annotations.skip(
-                session,
-                project_id=access.project.id,
-                expert_id=access.user.id,
-                assignment_id=assignment,
-                reason=reason,
-            )
+        round_id = annotations.skip(
+            session,
+            project_id=access.project.id,
+            expert_id=access.user.id,
+            assignment_id=assignment,
+            reason=reason,
+        )
     except Conflict as lost:
         return _desk(session, access, minutes, notice=lost.message)
     desk = _desk(session, access, minutes, receipt="Skipped. A colleague will see this item instead.")

@@ -15,6 +15,7 @@ from app.config import Settings, get_settings
 from app.db.engine import Database
 from app.resources import resource
 from app.web import account, errors, home, label, people, session
+from app.web.api import ROUTERS as API_ROUTERS
 from app.web.security import BodyLimit, SecurityHeaders, SignInLimit, refuse_forgery
 
 # Every screen area is one module with a ``router``, listed here: pages first, then the JSON API.
@@ -27,7 +28,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     people.router,
     label.router,
 )
-API_ROUTERS: tuple[APIRouter, ...] = ()
 
 
 def create_app(settings: Settings | None = None, database: Database | None = None) -> FastAPI:
