@@ -1,1 +1,14 @@
-"""The JSON API, version 1."""
+"""The JSON API: ``/api/v1``, described at ``/api/openapi.json`` and in docs/api.md."""
+
+from fastapi import APIRouter
+
+from app.web.api import alignment, items, projects, review, rounds, ties
+
+ROUTERS: tuple[APIRouter, ...] = (
+    projects.router,
+    items.router,
+    rounds.router,
+    ties.router,
+    review.router,
+    alignment.router,
+)

@@ -1,0 +1,313 @@
+"""What the API takes and gives. Where a service's own dataclass says it already, the API gives that."""
+
+import math
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
+
+from app.services.annotations import MAX_NOTE
+from app.services.projects import ProjectSettings
+
+LARGEST_ID = 2**31 - 1  # Postgres refuses more in a column of this type
+_DEEPEST = 20
+_LARGEST_NUMBER = 2**63
+
+
+def check_storable(value: Any, depth: int = 0) -> None:
+    """Raises ValueError for what a database, JSON or the stack has no room for, at any depth of a parsed body."""
+    if depth > _DEEPEST:
+        raise ValueError(f"it is nested more than {_DEEPEST} deep")
+    if isinstance(value, str):
+        _check_text(value)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("it holds a number that is not finite")
+    elif isinstance(value, int) and abs(value) >= _LARGEST_NUMBER:
+        raise ValueError("it holds a number that is too large")
+    elif isinstance(value, dict | list):
+        for part in [*value, *value.values()] if isinstance(value, dict) else value:
+            check_storable(part, depth + 1)
+
+
+def _check_text(text: str) -> None:
+    if "\0" in text:
+        raise ValueError("it holds a NUL character")
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("it holds half of a surrogate pair")
+
+
+class Body(BaseModel):
+    """What a request brings. It is checked as a whole first, so that no error message has to quote such a value."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _storable(cls, values: Any) -> Any:
+        check_storable(values)
+        return values
+
+
+class Given(BaseModel):
+    """What a response brings, read from a row."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class Problem(BaseModel):
+    """Every error: one plain sentence, and in ``detail`` which field or row it is about."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"error": "Two labels have the same name.", "detail": {"field": "labels"}}],
+        }
+    )
+
+    error: str
+    detail: dict[str, Any] = Field(description="For example `field`, `row`, `reason`, `obstacles` or `problems`.")
+
+
+# --- projects and the pool -----------------------------------------------------------------------------------------
+
+
+class NewProject(Body):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "Clickbait ads",
+                    "labels": ["fine", "clickbait"],
+                    "guideline": "An ad is clickbait if it hides what it sells.",
+                    "examples": {
+                        "fine": ["Oat milk in one-litre cartons, now at the corner shop"],
+                        "clickbait": ["You won't believe what this little tool does to your bills"],
+                    },
+                    "settings": {"overlap": 2, "round_size": 100},
+                }
+            ]
+        },
+    )
+
+    name: str = Field(max_length=200)
+    labels: list[str] = Field(max_length=9, description="In the order of their keys; of two, the second is positive.")
+    guideline: str = Field("", max_length=100_000, description="Markdown.")
+    examples: dict[str, list[str]] = Field(default_factory=dict, description="Example texts by label.")
+    settings: ProjectSettings = Field(default_factory=ProjectSettings)
+    slug: str | None = Field(None, max_length=80, description="The name in addresses; made from the name if absent.")
+
+
+class Guideline(Given):
+    version: int
+    text: str = Field(description="Markdown.")
+    examples: dict[str, list[str]]
+
+
+class ProjectLine(Given):
+    slug: str
+    name: str
+    role: Literal["admin", "expert"] = Field(description="Yours.")
+    labels: list[str]
+
+
+class ProjectDetail(ProjectLine):
+    item_count: int
+    guideline: Guideline | None
+    settings: ProjectSettings | None = Field(description="For admins only; null for experts.")
+
+
+class Item(Given):
+    id: int
+    ordinal: int
+    external_id: str | None
+    text: str
+    meta: dict[str, Any] | None
+
+
+class ItemPage(BaseModel):
+    items: list[Item]
+    next_after: int | None = Field(description="Send it as `after` for the next page; null on the last one.")
+
+
+class Mapping(Body):
+    """Which columns of a file are what."""
+
+    text: str = Field(min_length=1, max_length=1000)
+    id: str | None = Field(None, max_length=1000)
+    meta: list[str] = Field(default_factory=list, max_length=1000)
+
+
+class RowProblem(Given):
+    row: int | None
+    field: str | None
+    message: str
+
+
+class ImportState(Given):
+    id: int
+    filename: str
+    format: Literal["csv", "jsonl", "parquet"]
+    mapping: dict[str, Any]
+    skip_bad_rows: bool
+    state: Literal["queued", "running", "done", "failed"]
+    rows_total: int | None
+    rows_done: int
+    rows_added: int
+    rows_duplicate: int
+    rows_rejected: int
+    errors: list[RowProblem] = Field(description="The first hundred.")
+    created_at: datetime
+    finished_at: datetime | None
+
+
+# --- rounds --------------------------------------------------------------------------------------------------------
+
+
+class RoundLine(Given):
+    number: int
+    state: Literal["preparing", "review", "adjudicating", "concluding", "done", "failed", "cancelled"]
+    error: str | None
+    advice: Literal["match", "plateau", "continue", "disagree"] | None
+    advice_reason: str | None
+    ties_left_out: bool
+    created_at: datetime
+    review_opened_at: datetime | None
+    review_closed_at: datetime | None
+    finished_at: datetime | None
+
+
+class Stage(Given):
+    """One attempt at one stage."""
+
+    stage: str
+    attempt: int
+    state: Literal["running", "done", "failed", "cancelled"]
+    progress_done: int
+    progress_total: int
+    message: str
+    started_at: datetime
+    finished_at: datetime | None
+
+
+class RoundDetail(RoundLine):
+    settings: dict[str, Any] = Field(description="The project's settings when the round began.")
+    ties_left: int
+    stages: list[Stage]
+
+
+# --- review: what an expert sends and gets. Nothing here may tell what a model or a colleague thinks. ----------------
+
+Label = Annotated[StrictInt | StrictStr, Field(description="The label's name, or its index in the project's labels.")]
+Key = Annotated[
+    str,
+    Field(
+        min_length=8,
+        max_length=64,
+        description="Chosen by you, new for each answer. The same key sent again changes nothing.",
+    ),
+]
+AssignmentId = Annotated[int, Field(ge=1, le=LARGEST_ID, description="As the task names it.")]
+
+
+class NewAnnotation(Body):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"assignment_id": 17, "label": "clickbait", "key": "5f0c9d1e7a4b", "seconds": 3.2}]
+        },
+    )
+
+    assignment_id: AssignmentId
+    label: Label
+    key: Key
+    flagged: bool = Field(False, description="For an admin to look at.")
+    note: str | None = Field(None, max_length=MAX_NOTE)
+    seconds: float | None = Field(None, ge=0, lt=1e6, description="From the item being shown to the answer.")
+
+
+class NewSkip(Body):
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"assignment_id": 17, "reason": "Not in a language I read."}]}
+    )
+
+    assignment_id: AssignmentId
+    reason: str = Field("", max_length=MAX_NOTE)
+
+
+class NewUndo(Body):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"key": "b81d20c4e6f7"}]})
+
+    key: Key
+
+
+class Task(Given):
+    assignment_id: int
+    text: str
+
+
+class Empty(BaseModel):
+    reason: Literal[
+        "no_items", "no_round", "preparing", "waiting_for_colleagues", "round_answered", "round_finished"
+    ] = Field(description="Why there is nothing to label now.")
+    message: str
+    round_number: int | None
+
+
+class Progress(Given):
+    round_number: int | None
+    done: int = Field(description="Your answers in the open round.")
+    left: int = Field(description="At most as many more are wanted from you.")
+
+
+class Next(BaseModel):
+    """Exactly one of ``task`` and ``empty`` is there."""
+
+    task: Task | None
+    empty: Empty | None
+    progress: Progress
+
+
+class Saved(BaseModel):
+    annotation_id: int
+    label: str
+    replayed: bool = Field(description="The answer had been stored before, under the same key.")
+
+
+class Answered(BaseModel):
+    saved: Saved
+    next: Next
+
+
+class Undone(BaseModel):
+    undone: bool = Field(description="False when there was no answer in this round to take back.")
+    next: Next
+
+
+# --- ties ----------------------------------------------------------------------------------------------------------
+
+
+class Vote(Given):
+    expert: str
+    label: str
+    flagged: bool
+    note: str | None
+
+
+class Tie(Given):
+    item_id: int
+    text: str
+    votes: list[Vote]
+
+
+class Decision(Body):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"label": "fine", "reason": "The price is named, so nothing is hidden."}]},
+    )
+
+    label: Label
+    reason: str = Field("", max_length=MAX_NOTE)
+
+
+class Decided(BaseModel):
+    ties_left: int = Field(description="After the last one the round goes on by itself.")

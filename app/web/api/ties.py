@@ -1,0 +1,40 @@
+"""Items on which the experts are split: a person decides them, or the round goes on without."""
+
+from app.services import rounds, ties
+from app.web.api import schemas
+from app.web.api.common import Id, Number, api_router, errors, label_index
+from app.web.api.rounds import detail
+from app.web.deps import AdminAccess, ReadSession, WriteSession
+
+router = api_router("Ties")
+
+
+@router.get("/rounds/{number}/ties", summary="Ties that wait for a decision", response_model=list[schemas.Tie])
+def list_ties(access: AdminAccess, session: ReadSession, number: Number) -> list[ties.Tie]:
+    return ties.list_ties(session, access.project, rounds.get_round(session, access.project.id, number))
+
+
+@router.post("/rounds/{number}/ties/{item_id}", summary="Decide a tie", responses=errors(409))
+def decide_tie(
+    access: AdminAccess, session: WriteSession, number: Number, item_id: Id, body: schemas.Decision
+) -> schemas.Decided:
+    """The experts' own answers stay as they are."""
+    round_ = rounds.get_round(session, access.project.id, number)
+    left = rounds.adjudicate(
+        session,
+        round_,
+        item_id,
+        label_index(access.project.labels, body.label),
+        n_labels=len(access.project.labels),
+        reason=body.reason,
+        user_id=access.user.id,
+    )
+    return schemas.Decided(ties_left=left)
+
+
+@router.post("/rounds/{number}/leave-ties-out", summary="Go on without the undecided items", responses=errors(409))
+def leave_ties_out(access: AdminAccess, session: WriteSession, number: Number) -> schemas.RoundDetail:
+    """They train nothing, and still count for agreement."""
+    round_ = rounds.get_round(session, access.project.id, number)
+    rounds.leave_ties_out(session, round_, user_id=access.user.id)
+    return detail(session, round_)
