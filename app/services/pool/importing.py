@@ -126,6 +126,7 @@ def run_import(
             check_mapping(run.mapping, reader.columns)
             accepted = job.rows_total is not None or _check_rows(run, reader)
         if accepted:
+            run = run._replace(job=_load(db, import_id))
             with store.open_read(job.storage_key) as stream, open_reader(stream, known_format(job.format)) as reader:
                 _store_rows(run, reader)
     except FileProblem as problem:
