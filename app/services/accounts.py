@@ -6,12 +6,13 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Literal, cast
 
-from sqlalchemy import CursorResult, and_, func, literal, select, update
+from sqlalchemy import CursorResult, and_, bindparam, func, literal, select, update
 from sqlalchemy.orm import Session
 
-from app.db.base import utcnow
+from app.db.base import UtcDateTime, utcnow
 from app.db.tables import ApiToken, Membership, Project, User, UserSession
 from app.errors import Conflict, InvalidInput, NotFound
 from app.services import audit, passwords
@@ -172,34 +173,46 @@ def resolve_session(
     session: Session, token: str, project_slug: str | None = None, now: datetime | None = None
 ) -> Access | None:
     """Whose sign-in this is and, for ``project_slug``, what they are there: one statement. None if it is not valid."""
-    now = now or utcnow()
-    query = _with_project(select(User, UserSession.id), project_slug).where(
-        UserSession.token_hash == hash_secret(token),
-        UserSession.user_id == User.id,
-        UserSession.revoked_at.is_(None),
-        UserSession.expires_at > now,
-        User.disabled_at.is_(None),
-    )
-    return _access(session, query)
+    values = {"secret": hash_secret(token), "now": now or utcnow(), "slug": project_slug}
+    return _access(session, _by_session(project_slug is not None), values)
 
 
 def resolve_api_token(
     session: Session, token: str, project_slug: str | None = None, now: datetime | None = None
 ) -> Access | None:
     """As resolve_session, for the token of a bearer request."""
-    now = now or utcnow()
-    query = _with_project(select(User, literal(None)), project_slug).where(
-        ApiToken.token_hash == hash_secret(token),
-        ApiToken.user_id == User.id,
-        ApiToken.revoked_at.is_(None),
-        (ApiToken.expires_at.is_(None)) | (ApiToken.expires_at > now),
+    values = {"secret": hash_secret(token), "now": now or utcnow(), "slug": project_slug}
+    return _access(session, _by_api_token(project_slug is not None), values)
+
+
+# Every request asks one of these; making the statement anew each time cost more than running it.
+_NOW = bindparam("now", type_=UtcDateTime())
+
+
+@cache
+def _by_session(in_project: bool) -> Any:
+    return _with_project(select(User, UserSession.id), in_project).where(
+        UserSession.token_hash == bindparam("secret"),
+        UserSession.user_id == User.id,
+        UserSession.revoked_at.is_(None),
+        UserSession.expires_at > _NOW,
         User.disabled_at.is_(None),
     )
-    return _access(session, query)
 
 
-def _with_project(query: Any, slug: str | None) -> Any:
-    if slug is None:
+@cache
+def _by_api_token(in_project: bool) -> Any:
+    return _with_project(select(User, literal(None)), in_project).where(
+        ApiToken.token_hash == bindparam("secret"),
+        ApiToken.user_id == User.id,
+        ApiToken.revoked_at.is_(None),
+        (ApiToken.expires_at.is_(None)) | (ApiToken.expires_at > _NOW),
+        User.disabled_at.is_(None),
+    )
+
+
+def _with_project(query: Any, in_project: bool) -> Any:
+    if not in_project:
         return query
     membership = and_(
         Membership.project_id == Project.id, Membership.user_id == User.id, Membership.removed_at.is_(None)
@@ -207,13 +220,13 @@ def _with_project(query: Any, slug: str | None) -> Any:
     return (
         query.add_columns(Project, Membership.role)
         .select_from(User)
-        .outerjoin(Project, and_(Project.slug == slug, Project.deleted_at.is_(None)))
+        .outerjoin(Project, and_(Project.slug == bindparam("slug"), Project.deleted_at.is_(None)))
         .outerjoin(Membership, membership)
     )
 
 
-def _access(session: Session, query: Any) -> Access | None:
-    row = session.execute(query).one_or_none()
+def _access(session: Session, query: Any, values: dict[str, Any]) -> Access | None:
+    row = session.execute(query, values).one_or_none()
     if row is None:
         return None
     user, session_id, project, role = (*row, None, None)[:4]

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, select, text, update
 from sqlalchemy.orm import Session
 
 from app.db.base import UtcDateTime, utcnow
-from app.db.tables import Annotation, Assignment, GuidelineVersion, Round
+from app.db.tables import Annotation, Assignment, Round
 from app.errors import Conflict, InvalidInput, NotFound
 from app.services import queue
+from app.services.projects import current_guideline
 
 MAX_NOTE = 4000
 
@@ -33,38 +34,20 @@ class Receipt:
     replayed: bool  # the answer was already on disk
 
 
-# The hot path's statements are made once: building one anew costs more than running it.
-_OPEN_REVIEW = (
-    select(Round.id).where(Round.project_id == bindparam("project"), Round.state == "review").scalar_subquery()
-)
-_GUIDELINE = (  # the newest version: it is what the expert has beside the item
-    select(GuidelineVersion.id)
-    .where(GuidelineVersion.project_id == bindparam("project"))
-    .order_by(GuidelineVersion.version.desc())
-    .limit(1)
-)
-_FINISH_SLOT = (
-    update(Assignment)
-    .where(
-        Assignment.id == bindparam("slot_id"),
-        Assignment.expert_id == bindparam("expert"),
-        Assignment.state == "claimed",
-        Assignment.round_id == _OPEN_REVIEW,
-    )
-    .values(state="done", done_at=bindparam("now", type_=UtcDateTime()), lease_expires_at=None)
-    .returning(Assignment.id, Assignment.round_id, Assignment.item_id)
-    .execution_options(synchronize_session=False)
-)
-_COLUMNS = ("round_id", "item_id", "assignment_id", "expert_id", "label", "idempotency_key", "flagged", "note")
-_ADD_BLIND = (
-    insert(Annotation.__table__)  # type: ignore[arg-type]
-    .values(
-        kind="blind",
-        guideline_version_id=_GUIDELINE.scalar_subquery(),
-        **{name: bindparam(name) for name in (*_COLUMNS, "seconds", "created_at")},
-    )
-    .returning(Annotation.__table__.c.id)
-)
+# The hot path in SQL, as in app.services.queue. The guideline is the newest version: what the expert has beside the
+# item.
+_FINISH_SLOT = text("""
+    UPDATE assignments SET state = 'done', done_at = :now, lease_expires_at = NULL
+    WHERE id = :slot AND expert_id = :expert AND state = 'claimed'
+      AND round_id = (SELECT id FROM rounds WHERE project_id = :project AND state = 'review')
+    RETURNING id, round_id, item_id""").bindparams(bindparam("now", type_=UtcDateTime()))
+_ADD_BLIND = text("""
+    INSERT INTO annotations (round_id, item_id, assignment_id, expert_id, kind, label, idempotency_key,
+                             guideline_version_id, flagged, note, seconds, created_at)
+    VALUES (:round, :item, :slot, :expert, 'blind', :label, :key,
+            (SELECT id FROM guideline_versions WHERE project_id = :project ORDER BY version DESC LIMIT 1),
+            :flagged, :note, :seconds, :now)
+    RETURNING id""").bindparams(bindparam("now", type_=UtcDateTime()))
 
 
 def submit(
@@ -90,22 +73,20 @@ def submit(
             return earlier
         slot = _take_another_slot(session, project_id, expert_id, answer.assignment_id, now)
     assignment_id, round_id, item_id = slot
-    annotation_id = session.execute(
-        _ADD_BLIND,
-        {
-            "round_id": round_id,
-            "item_id": item_id,
-            "assignment_id": assignment_id,
-            "expert_id": expert_id,
-            "label": answer.label,
-            "idempotency_key": answer.key,
-            "project": project_id,
-            "flagged": answer.flagged,
-            "note": (answer.note or "").strip() or None,
-            "seconds": answer.seconds,
-            "created_at": now,
-        },
-    ).scalar_one()
+    values = {
+        "round": round_id,
+        "item": item_id,
+        "slot": assignment_id,
+        "expert": expert_id,
+        "label": answer.label,
+        "key": answer.key,
+        "project": project_id,
+        "flagged": answer.flagged,
+        "note": (answer.note or "").strip() or None,
+        "seconds": answer.seconds,
+        "now": now,
+    }
+    annotation_id = session.connection().execute(_ADD_BLIND, values).scalar_one()
     return Receipt(annotation_id=annotation_id, round_id=round_id, replayed=False)
 
 
@@ -129,9 +110,8 @@ def _finish_slot(
 ) -> tuple[int, int, int] | None:
     """claimed → done, if the slot is this expert's; a lease that ran out does not matter until somebody else
     takes the slot."""
-    row = session.execute(
-        _FINISH_SLOT, {"slot_id": assignment_id, "expert": expert_id, "project": project_id, "now": now}
-    ).first()
+    values = {"slot": assignment_id, "expert": expert_id, "project": project_id, "now": now}
+    row = session.connection().execute(_FINISH_SLOT, values).first()
     return None if row is None else (row[0], row[1], row[2])
 
 
@@ -261,7 +241,7 @@ def undo(
             kind="undone",
             label=None,
             idempotency_key=key,
-            guideline_version_id=session.execute(_GUIDELINE, {"project": project_id}).scalar_one(),
+            guideline_version_id=current_guideline(session, project_id).id,
             created_at=now,
         )
     )

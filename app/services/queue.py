@@ -9,24 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Row,
-    ScalarSelect,
-    and_,
-    bindparam,
-    exists,
-    func,
-    or_,
-    select,
-    text,
-    update,
-)
+from sqlalchemy import Connection, Row, bindparam, exists, func, select, text, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from app.db.base import UtcDateTime, utcnow
-from app.db.tables import Assignment, Item, Membership, Project, Round, RoundItem, User
+from app.db.tables import Assignment, Membership, Project, Round, RoundItem, User
+from app.db.tables.review import UNANSWERED
 
 _CLAIM_ATTEMPTS = 5
 
@@ -58,72 +47,38 @@ class EmptyQueue:
     round_number: int | None = None
 
 
-_OTHER = aliased(Assignment)
-# In words, not in bound values: only then can the planner tell that the partial index on these states applies.
-_UNANSWERED = text("assignments.state IN ('open', 'claimed')")
-_OPEN_REVIEW = (
-    select(Round.id).where(Round.project_id == bindparam("project_id"), Round.state == "review").scalar_subquery()
-)
-
-
-def _free(now: ColumnElement[datetime]) -> ColumnElement[bool]:
-    """Slots that anyone may take: open, or claimed with a lease that has run out."""
-    expired = and_(Assignment.state == "claimed", Assignment.lease_expires_at < now)
-    return or_(Assignment.state == "open", expired)
-
-
-_NOW = bindparam("now", type_=UtcDateTime())
-_NEXT_FREE = (
-    select(Assignment.id)
-    .where(
-        Assignment.round_id == _OPEN_REVIEW,
-        _UNANSWERED,  # repeated so that the planner sees the partial index's own condition
-        _free(_NOW),
-        ~exists().where(
-            _OTHER.round_id == Assignment.round_id,
-            _OTHER.item_id == Assignment.item_id,
-            _OTHER.expert_id == bindparam("expert"),
-            _OTHER.id != Assignment.id,
-        ),
-    )
-    .order_by(Assignment.position)
-    .limit(1)
-    .with_for_update(skip_locked=True)
-    .correlate(None)
-    .scalar_subquery()
-)
-_OWN_CLAIM = (
-    select(Assignment.id)
-    .where(
-        Assignment.round_id == _OPEN_REVIEW,
-        Assignment.expert_id == bindparam("expert"),
-        Assignment.state == "claimed",
-    )
-    .order_by(Assignment.position)
-    .limit(1)
-    .correlate(None)
-    .scalar_subquery()
-)
-
-
-def _take(which: ScalarSelect[int]) -> Any:
-    return (
-        update(Assignment)
-        .where(Assignment.id == which, _UNANSWERED)
-        .values(
-            state="claimed",
-            expert_id=bindparam("expert"),
-            claimed_at=_NOW,
-            lease_expires_at=bindparam("lease", type_=UtcDateTime()),
-        )
-        .returning(Assignment.id, Assignment.item_id)
-        .execution_options(synchronize_session=False)
-    )
-
-
-_TEXT = select(Item.text).where(Item.id == bindparam("item"))
-_TAKE_NEXT = _take(_NEXT_FREE)
-_KEEP_OWN = _take(_OWN_CLAIM)
+# The statements of the hot path are written in SQL: SQLAlchemy's expression language costs several times what running
+# them does. States stand in words, because only then can a planner tell that the partial index on them applies.
+_UNANSWERED = text(UNANSWERED)
+_TIMES = (bindparam("now", type_=UtcDateTime()), bindparam("lease", type_=UtcDateTime()))
+_OPEN_REVIEW = "(SELECT id FROM rounds WHERE project_id = :project AND state = 'review')"
+_TAKE = """
+    UPDATE assignments SET state = 'claimed', expert_id = :expert, claimed_at = :now, lease_expires_at = :lease
+    WHERE id = ({which}) AND state IN ('open', 'claimed')
+    RETURNING id, item_id"""
+_NEXT_FREE = f"""
+    SELECT a.id FROM assignments a
+    WHERE a.round_id = {_OPEN_REVIEW} AND a.state IN ('open', 'claimed')
+      AND (a.state = 'open' OR a.lease_expires_at < :now)
+      AND NOT EXISTS (SELECT 1 FROM assignments mine
+                      WHERE mine.round_id = a.round_id AND mine.item_id = a.item_id AND mine.expert_id = :expert
+                        AND mine.id <> a.id)
+    ORDER BY a.position LIMIT 1"""
+_OWN_CLAIM = f"""
+    SELECT id FROM assignments
+    WHERE round_id = {_OPEN_REVIEW} AND expert_id = :expert AND state = 'claimed' ORDER BY position LIMIT 1"""
+_KEEP_OWN = text(_TAKE.format(which=_OWN_CLAIM)).bindparams(*_TIMES)
+_TAKE_NEXT_SQLITE = text(_TAKE.format(which=_NEXT_FREE)).bindparams(*_TIMES)
+_TAKE_NEXT_POSTGRES = text(_TAKE.format(which=_NEXT_FREE + " FOR UPDATE OF a SKIP LOCKED")).bindparams(*_TIMES)
+_TEXT = text("SELECT text FROM items WHERE id = :item")
+_PROGRESS = text(f"""
+    SELECT r.number,
+           (SELECT count(*) FROM assignments WHERE expert_id = :expert AND round_id = r.id AND state = 'done') AS done,
+           (SELECT count(*) FROM assignments WHERE expert_id = :expert AND round_id = r.id AND state = 'skipped')
+               AS skipped,
+           (SELECT count(*) FROM assignments WHERE round_id = r.id AND {UNANSWERED}) AS unanswered,
+           (SELECT count(*) FROM round_items WHERE round_id = r.id) AS items
+    FROM rounds r WHERE r.project_id = :project AND r.state = 'review'""")  # noqa: S608 - constants only
 
 
 def lease_for(project_settings: Mapping[str, Any], default_minutes: int) -> timedelta:
@@ -146,61 +101,32 @@ def claim(
     caller knows that they hold none). The caller has checked that the person is an expert of the project.
     """
     now = now or utcnow()
-    values = {"project_id": project_id, "expert": expert_id, "now": now, "lease": now + lease}
-    row: Row[Any] | None = session.execute(_KEEP_OWN, values).first() if keep else None
-    row = row or _take_next(session, values)
+    values = {"project": project_id, "expert": expert_id, "now": now, "lease": now + lease}
+    connection = session.connection()
+    row = connection.execute(_KEEP_OWN, values).first() if keep else None
+    row = row or _take_next(connection, values)
     if row is None:
         return None
-    return Task(row.id, row.item_id, session.execute(_TEXT, {"item": row.item_id}).scalar_one())
+    return Task(row.id, row.item_id, connection.execute(_TEXT, {"item": row.item_id}).scalar_one())
 
 
-def _take_next(session: Session, values: dict[str, object]) -> Row[Any] | None:
+def _take_next(connection: Connection, values: dict[str, Any]) -> Row[Any] | None:
     """On SQLite writers exclude each other. On Postgres the same expert, in another tab, may take another slot of the
     item at this very moment; the unique constraint refuses one of the two, which then looks again."""
-    if session.get_bind().dialect.name == "sqlite":
-        return session.execute(_TAKE_NEXT, values).first()
+    if connection.dialect.name == "sqlite":
+        return connection.execute(_TAKE_NEXT_SQLITE, values).first()
     for attempt in range(_CLAIM_ATTEMPTS):
         try:
-            with session.begin_nested():
-                return session.execute(_TAKE_NEXT, values).first()
+            with connection.begin_nested():
+                return connection.execute(_TAKE_NEXT_POSTGRES, values).first()
         except IntegrityError:
             if attempt == _CLAIM_ATTEMPTS - 1:
                 raise
     return None
 
 
-_PROGRESS = select(
-    Round.id,
-    Round.number,
-    select(func.count())
-    .where(
-        Assignment.expert_id == bindparam("expert"),
-        Assignment.round_id == Round.id,
-        Assignment.state == "done",
-    )
-    .correlate(Round)
-    .scalar_subquery()
-    .label("done"),
-    select(func.count())
-    .where(
-        Assignment.expert_id == bindparam("expert"),
-        Assignment.round_id == Round.id,
-        Assignment.state == "skipped",
-    )
-    .correlate(Round)
-    .scalar_subquery()
-    .label("skipped"),
-    select(func.count())
-    .where(Assignment.round_id == Round.id, _UNANSWERED)
-    .correlate(Round)
-    .scalar_subquery()
-    .label("unanswered"),
-    select(func.count()).where(RoundItem.round_id == Round.id).correlate(Round).scalar_subquery().label("items"),
-).where(Round.project_id == bindparam("project_id"), Round.state == "review")
-
-
 def progress(session: Session, project_id: int, expert_id: int) -> Progress:
-    row = session.execute(_PROGRESS, {"project_id": project_id, "expert": expert_id}).first()
+    row = session.connection().execute(_PROGRESS, {"project": project_id, "expert": expert_id}).first()
     if row is None:
         return Progress(None, 0, 0)
     return Progress(row.number, row.done, min(row.unanswered, row.items - row.done - row.skipped))
