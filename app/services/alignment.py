@@ -8,6 +8,7 @@ command line share this report; nothing is computed here.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -151,6 +152,61 @@ def alignment(session: Session, project_id: int) -> AlignmentReport:
         history=history,
         labels=_labels(session, [round_.id for round_ in finished], len(project.labels)),
     )
+
+
+TABLE_COLUMNS = (
+    "round",
+    "slice",
+    "subject",
+    "measure",
+    "compared",
+    "training_labels",
+    "value",
+    "low",
+    "high",
+    "n",
+    "undefined",
+)
+
+
+def table(report: AlignmentReport) -> list[dict[str, Any]]:
+    """Every figure of the report as one flat row with TABLE_COLUMNS, for files and for the command line.
+
+    ``subject`` is 'experts' or 'model <version>'; ``compared`` names what a gap, a gain or a pair compares.
+    """
+    rows = []
+    for point in report.points:
+        subject, size = f"model {point.version}", point.training_size
+        measures = (
+            ("kappa", "experts", point.kappa),
+            ("percent_agreement", "experts", point.agreement),
+            ("kappa_gap", "experts among themselves", point.gap),
+            ("kappa_gain", "the model version before", point.gain),
+        )
+        rows += [_flat(report, point.slice, subject, m, other, size, f) for m, other, f in measures if f]
+    for row in report.internal:
+        overall = (("kappa", row.kappa), ("percent_agreement", row.agreement), ("alpha", row.alpha))
+        rows += [_flat(report, row.slice, "experts", m, "all pairs", None, f) for m, f in overall if f]
+    for pair in report.pairs:
+        compared = (
+            f"{pair.first_id} {pair.first} and {pair.second_id} {pair.second}"  # a digit first: no formula in a sheet
+        )
+        rows.append(_flat(report, pair.slice, "experts", "kappa", compared, None, pair.kappa))
+    return rows
+
+
+def _flat(
+    report: AlignmentReport,
+    slice_: str,
+    subject: str,
+    measure: str,
+    compared: str,
+    size: int | None,
+    figure: Figure,
+) -> dict[str, Any]:
+    values = (report.round_number, slice_, subject, measure, compared, size)
+    numbers = (figure.value, figure.low, figure.high, figure.n, figure.undefined)
+    return dict(zip(TABLE_COLUMNS, values + numbers, strict=True))
 
 
 Key = tuple[str, str, str, str]  # subject, slice, measure, detail

@@ -1,0 +1,347 @@
+"""What admins look at while a round moves: its stages, its review, the items it chose, the ties that wait."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.db.base import utcnow
+from app.db.tables import (
+    Assignment,
+    ConsensusLabel,
+    GuidelineVersion,
+    Item,
+    Membership,
+    Project,
+    Round,
+    RoundItem,
+    StageRun,
+    User,
+)
+from app.services.answers import effective_answers
+from app.services.rounds import STAGES
+
+_BEFORE_REVIEW = ("embed", "prelabel", "mine")
+_PHASE = {"preparing": _BEFORE_REVIEW, "concluding": ("decide", "train", "predict", "evaluate")}
+
+
+@dataclass(frozen=True)
+class StageLine:
+    """One stage of a round: its latest attempt, or its place in the order if it has not begun.
+
+    ``state`` is waiting, running, done, failed or cancelled. ``seconds`` is how long it took or has taken so far;
+    ``seconds_left`` is an estimate from the share done, None where nothing can be said.
+    """
+
+    stage: str
+    state: str
+    done: int = 0
+    total: int = 0
+    message: str = ""
+    attempt: int = 1
+    started_at: datetime | None = None
+    seconds: float | None = None
+    seconds_left: float | None = None
+
+
+def stage_lines(session: Session, round_: Round, *, now: datetime | None = None) -> list[StageLine]:
+    """The eight stages in order."""
+    runs = session.scalars(select(StageRun).where(StageRun.round_id == round_.id).order_by(StageRun.id))
+    latest = {run.stage: run for run in runs}
+    now = now or utcnow()
+    lines = [
+        _review_line(session, round_, now) if stage == "review" else _line(stage, latest.get(stage), round_, now)
+        for stage in STAGES
+    ]
+    return _with_failure(round_, lines)
+
+
+def _line(stage: str, run: StageRun | None, round_: Round, now: datetime) -> StageLine:
+    if run is None:
+        return StageLine(stage, "waiting")
+    seconds = ((run.finished_at or now) - run.started_at).total_seconds()
+    left = None
+    if run.state == "running" and 0 < run.progress_done < run.progress_total:
+        left = seconds * (run.progress_total - run.progress_done) / run.progress_done
+    waits = stage == "decide" and round_.state == "adjudicating"
+    state = "waiting" if waits or (run.state == "running" and round_.state == "failed") else run.state
+    return StageLine(
+        stage, state, run.progress_done, run.progress_total, run.message, run.attempt, run.started_at, seconds, left
+    )
+
+
+def _review_line(session: Session, round_: Round, now: datetime) -> StageLine:
+    if round_.review_opened_at is None:
+        return StageLine("review", "waiting")
+    done, left = slot_counts(session, round_.id)
+    state = "running" if round_.state == "review" else "done" if round_.review_closed_at else "cancelled"
+    seconds = ((round_.review_closed_at or round_.finished_at or now) - round_.review_opened_at).total_seconds()
+    closed = _closed_slots(session, round_.id)
+    message = f"{done:,} answers" + (f"; {closed:,} were closed unanswered." if closed else ".") if done else ""
+    return StageLine("review", state, done, done + left, message, 1, round_.review_opened_at, seconds)
+
+
+def _with_failure(round_: Round, lines: list[StageLine]) -> list[StageLine]:
+    """A round may fail before its stage has a row of its own: then the phase's first unfinished stage is the one."""
+    if round_.state != "failed" or any(line.state == "failed" for line in lines):
+        return lines
+    phase = _PHASE.get(round_.failed_state or "", STAGES)
+    stage = next((line.stage for line in lines if line.stage in phase and line.state != "done"), None)
+    return [
+        StageLine(line.stage, "failed", message=round_.error or "") if line.stage == stage else line for line in lines
+    ]
+
+
+def slot_counts(session: Session, round_id: int) -> tuple[int, int]:
+    """Slots answered, and slots that still wait for an answer."""
+    counts = _slots_by_state(session, round_id)
+    return counts.get("done", 0), counts.get("open", 0) + counts.get("claimed", 0)
+
+
+def _closed_slots(session: Session, round_id: int) -> int:
+    return _slots_by_state(session, round_id).get("closed", 0)
+
+
+def _slots_by_state(session: Session, round_id: int) -> dict[str, int]:
+    rows = session.execute(
+        select(Assignment.state, func.count()).where(Assignment.round_id == round_id).group_by(Assignment.state)
+    )
+    return dict(rows.all())
+
+
+@dataclass(frozen=True)
+class ExpertProgress:
+    expert_id: int
+    name: str
+    done: int
+    skipped: int
+    holds: int  # slots reserved for this expert now
+    last_answer_at: datetime | None
+    present: bool  # False: no longer an expert of the project
+
+
+@dataclass(frozen=True)
+class ReviewProgress:
+    """``open`` slots are free to take, ``held`` ones are before an expert now; an item is complete when none of its
+    slots waits."""
+
+    experts: list[ExpertProgress]
+    done: int
+    open: int
+    held: int
+    items: int
+    items_complete: int
+
+
+def review_progress(session: Session, round_: Round) -> ReviewProgress:
+    by_expert: dict[int, dict[str, int]] = defaultdict(dict)
+    last: dict[int, datetime] = {}
+    rows = session.execute(
+        select(Assignment.expert_id, Assignment.state, func.count(), func.max(Assignment.done_at))
+        .where(Assignment.round_id == round_.id, Assignment.expert_id.is_not(None))
+        .group_by(Assignment.expert_id, Assignment.state)
+    )
+    for expert_id, state, count, when in rows:
+        assert expert_id is not None  # noqa: S101 - the query leaves free slots out
+        by_expert[expert_id][state] = count
+        if state == "done" and when is not None:
+            last[expert_id] = when
+    present = _experts(session, round_.project_id)
+    names = present | _names(session, set(by_expert) - set(present))
+    experts = [
+        ExpertProgress(
+            expert_id,
+            name,
+            by_expert[expert_id].get("done", 0),
+            by_expert[expert_id].get("skipped", 0),
+            by_expert[expert_id].get("claimed", 0),
+            last.get(expert_id),
+            expert_id in present,
+        )
+        for expert_id, name in names.items()
+    ]
+    counts = _slots_by_state(session, round_.id)
+    waiting = select(Assignment.item_id).where(
+        Assignment.round_id == round_.id, Assignment.state.in_(("open", "claimed"))
+    )
+    items = select(func.count()).select_from(RoundItem).where(RoundItem.round_id == round_.id)
+    return ReviewProgress(
+        sorted(experts, key=lambda expert: expert.name.casefold()),
+        counts.get("done", 0),
+        counts.get("open", 0),
+        counts.get("claimed", 0),
+        session.scalar(items) or 0,
+        session.scalar(items.where(RoundItem.item_id.not_in(waiting))) or 0,
+    )
+
+
+def _experts(session: Session, project_id: int) -> dict[int, str]:
+    rows = session.execute(
+        select(User.id, User.name)
+        .join(Membership, Membership.user_id == User.id)
+        .where(Membership.project_id == project_id, Membership.role == "expert", Membership.removed_at.is_(None))
+    )
+    return dict(rows.all())
+
+
+def _names(session: Session, ids: set[int]) -> dict[int, str]:
+    return dict(session.execute(select(User.id, User.name).where(User.id.in_(ids))).all())
+
+
+@dataclass(frozen=True)
+class ChosenItem:
+    """An item of a round and why it is there. ``partner`` is the text on the other side of its boundary pair."""
+
+    position: int
+    item_id: int
+    text: str
+    reason: str
+    detail: dict[str, Any]
+    partner: str | None
+    model_label: int
+    model_score: float
+    propensity: float | None
+    split: str | None
+    consensus: int | None
+    source: str | None
+
+
+def chosen_items(
+    session: Session, round_: Round, *, after_position: int = -1, reason: str = "", limit: int = 50
+) -> list[ChosenItem]:
+    """The next items in the order in which experts see them; ``reason`` narrows them to 'control', say."""
+    query = (
+        select(RoundItem, Item.text, ConsensusLabel.label, ConsensusLabel.source)
+        .join(Item, Item.id == RoundItem.item_id)
+        .outerjoin(
+            ConsensusLabel,
+            (ConsensusLabel.round_id == RoundItem.round_id) & (ConsensusLabel.item_id == RoundItem.item_id),
+        )
+        .where(RoundItem.round_id == round_.id, RoundItem.position > after_position)
+        .order_by(RoundItem.position)
+        .limit(limit)
+    )
+    rows = session.execute(query.where(RoundItem.reason == reason) if reason else query).all()
+    partners = _texts_by_ordinal(session, round_.project_id, [row[0].reason_detail.get("partner") for row in rows])
+    return [
+        ChosenItem(
+            position=chosen.position,
+            item_id=chosen.item_id,
+            text=text,
+            reason=chosen.reason,
+            detail=chosen.reason_detail,
+            partner=partners.get(chosen.reason_detail.get("partner")),
+            model_label=chosen.model_label,
+            model_score=chosen.model_score,
+            propensity=chosen.propensity,
+            split=chosen.split,
+            consensus=label,
+            source=source,
+        )
+        for chosen, text, label, source in rows
+    ]
+
+
+def _texts_by_ordinal(session: Session, project_id: int, ordinals: Sequence[int | None]) -> dict[int | None, str]:
+    wanted = [ordinal for ordinal in ordinals if ordinal is not None]
+    rows = session.execute(
+        select(Item.ordinal, Item.text).where(Item.project_id == project_id, Item.ordinal.in_(wanted))
+    )
+    return dict(rows.all())
+
+
+def reasons(session: Session, round_id: int) -> dict[str, int]:
+    """How many items the round chose, by reason."""
+    rows = session.execute(
+        select(RoundItem.reason, func.count())
+        .where(RoundItem.round_id == round_id)
+        .group_by(RoundItem.reason)
+        .order_by(RoundItem.reason)
+    )
+    return dict(rows.all())
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """One expert's answer to a tied item, given blind; ``final_label`` differs where they revised it after."""
+
+    expert: str
+    blind_label: int | None
+    final_label: int
+    flagged: bool
+    note: str | None
+
+
+@dataclass(frozen=True)
+class Tie:
+    item_id: int
+    text: str
+    opinions: list[Opinion]
+    decided_label: int | None = None
+    decided_by: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Ties:
+    waiting: list[Tie] = field(default_factory=list)
+    decided: list[Tie] = field(default_factory=list)
+
+
+def ties(session: Session, round_: Round) -> Ties:
+    """Items that wait for a person's decision, and those that have had one. The model's label is not among it: it
+    should not sway the decision."""
+    rows = session.execute(
+        select(ConsensusLabel, Item.text, User.name)
+        .join(Item, Item.id == ConsensusLabel.item_id)
+        .outerjoin(User, User.id == ConsensusLabel.decided_by_id)
+        .where(ConsensusLabel.round_id == round_.id, ConsensusLabel.source.in_(("tie", "adjudicated")))
+        .order_by(ConsensusLabel.item_id)
+    ).all()
+    opinions = _opinions(session, round_, [row[0].item_id for row in rows])
+    found = Ties()
+    for label, text, name in rows:
+        tie = Tie(label.item_id, text, opinions[label.item_id], label.label, name, label.reason)
+        (found.waiting if label.source == "tie" else found.decided).append(tie)
+    return found
+
+
+def _opinions(session: Session, round_: Round, item_ids: list[int]) -> dict[int, list[Opinion]]:
+    answers = effective_answers(session, [round_.id], item_ids=item_ids)
+    names = _names(session, {answer.expert_id for answer in answers})
+    found: dict[int, list[Opinion]] = defaultdict(list)
+    for a in answers:
+        name = names.get(a.expert_id, "?")
+        found[a.item_id].append(Opinion(name, a.blind_label, a.final_label, a.flagged, a.note))
+    return found
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a project has so far; ``examples_missing`` names labels without one."""
+
+    guideline_version: int
+    has_guideline: bool
+    examples_missing: list[str]
+    items: int
+    experts: int
+
+
+def setup(session: Session, project: Project) -> Setup:
+    newest = session.scalar(
+        select(GuidelineVersion)
+        .where(GuidelineVersion.project_id == project.id)
+        .order_by(GuidelineVersion.version.desc())
+        .limit(1)
+    )
+    return Setup(
+        guideline_version=newest.version if newest else 0,
+        has_guideline=bool(newest and newest.text.strip()),
+        examples_missing=[label for label in project.labels if not (newest and newest.examples.get(label))],
+        items=project.item_count,
+        experts=len(_experts(session, project.id)),
+    )
