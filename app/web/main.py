@@ -14,7 +14,7 @@ from app import __version__
 from app.config import Settings, get_settings
 from app.db.engine import Database
 from app.resources import resource
-from app.web import account, errors, home, label, people, session
+from app.web import account, adjudication, alignment, errors, home, label, people, pool, projects, rounds, session
 from app.web.api import ROUTERS as API_ROUTERS
 from app.web.security import BodyLimit, SecurityHeaders, SignInLimit, refuse_forgery
 
@@ -27,6 +27,11 @@ ROUTERS: tuple[APIRouter, ...] = (
     home.router,
     people.router,
     label.router,
+    projects.router,
+    pool.router,
+    rounds.router,
+    adjudication.router,
+    alignment.router,
 )
 
 
