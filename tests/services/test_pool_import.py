@@ -290,8 +290,11 @@ def test_a_lost_upload_fails_with_a_reason(db, store, project_id, tmp_path):
     import_id = queue(db, store, project_id, numbered(3))
     for path in (tmp_path / "store").rglob("*.csv"):
         path.unlink()
-    with pytest.raises(NotFound):
-        pool.run_import(db, store, import_id)
+    job = pool.run_import(db, store, import_id)
+    assert job.state == "failed"
+    assert "missing" in job.errors[0]["message"]
+    with db.read() as session:
+        assert list(pool.pending_imports(session)) == []
 
 
 def test_imports_are_listed_audited_and_kept_from_other_projects(db, store, project_id):

@@ -113,8 +113,8 @@ def run_import(
 ) -> Import:
     """Carry an import out, or on from where it stopped; a finished one is returned as it is.
 
-    Takes the Database and not a Session because every chunk is a transaction of its own. Bad rows and a bad file end
-    in the state ``failed``, not in an exception. Raises NotFound, and Conflict when an earlier import of the project
+    Takes the Database and not a Session because every chunk is a transaction of its own. Bad rows, a bad file and
+    a lost one end in the state ``failed``, not in an exception. Raises NotFound, and Conflict when an earlier import of the project
     is unfinished or another process is carrying this one out.
     """
     job = _begin(db, import_id)
@@ -131,6 +131,8 @@ def run_import(
                 _store_rows(run, reader)
     except FileProblem as problem:
         _fail(db, import_id, [Problem(problem.row, problem.field, problem.message)])
+    except NotFound as lost:  # of the upload: nothing below looks for anything else by key
+        _fail(db, import_id, [Problem(None, None, lost.message)])
     except _PoolChanged as changed:
         _fail(db, import_id, changed.problems)
     return _load(db, import_id)
@@ -184,6 +186,8 @@ def _mark_running(import_id: int, session: Session) -> None:
 def _fail(db: Database, import_id: int, problems: list[Problem], *, total: int | None = None, bad: int = 0) -> None:
     def work(session: Session) -> None:
         job = session.get_one(Import, import_id, with_for_update=True, populate_existing=True)
+        if job.state != "running":
+            return
         job.state, job.finished_at = "failed", utcnow()
         job.rows_total, job.rows_rejected = total if total is not None else job.rows_total, job.rows_rejected + bad
         job.errors = [*job.errors, *(problem._asdict() for problem in problems)][:MOST_ERRORS]
