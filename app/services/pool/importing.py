@@ -114,8 +114,8 @@ def run_import(
     """Carry an import out, or on from where it stopped; a finished one is returned as it is.
 
     Takes the Database and not a Session because every chunk is a transaction of its own. Bad rows, a bad file and
-    a lost one end in the state ``failed``, not in an exception. Raises NotFound, and Conflict when an earlier import of the project
-    is unfinished or another process is carrying this one out.
+    a lost one end in the state ``failed``, not in an exception. Raises NotFound, and Conflict when an earlier import
+    of the project is unfinished or another process is carrying this one out.
     """
     job = _begin(db, import_id)
     if job.state not in UNFINISHED:
