@@ -4,7 +4,7 @@ from fastapi import status
 from sqlalchemy.orm import Session
 
 from app.db.tables import Round
-from app.services import rounds, stages
+from app.services import overview, rounds
 from app.web.api import schemas
 from app.web.api.common import Number, api_router, errors
 from app.web.deps import AdminAccess, ReadSession, WriteSession
@@ -64,5 +64,6 @@ def detail(session: Session, round_: Round) -> schemas.RoundDetail:
         **line.model_dump(),
         settings=round_.settings,
         ties_left=rounds.ties_left(session, round_.id),
-        stages=[schemas.Stage.model_validate(run) for run in stages.list_runs(session, round_.id)],
+        stages=overview.stage_lines(session, round_),
+        review=overview.review_progress(session, round_) if round_.review_opened_at else None,
     )

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
 
 from app.services.annotations import MAX_NOTE
+from app.services.overview import ReviewProgress, StageLine
 from app.services.projects import ProjectSettings
 
 LARGEST_ID = 2**31 - 1  # Postgres refuses more in a column of this type
@@ -176,23 +177,11 @@ class RoundLine(Given):
     finished_at: datetime | None
 
 
-class Stage(Given):
-    """One attempt at one stage."""
-
-    stage: str
-    attempt: int
-    state: Literal["running", "done", "failed", "cancelled"]
-    progress_done: int
-    progress_total: int
-    message: str
-    started_at: datetime
-    finished_at: datetime | None
-
-
 class RoundDetail(RoundLine):
     settings: dict[str, Any] = Field(description="The project's settings when the round began.")
     ties_left: int
-    stages: list[Stage]
+    stages: list[StageLine] = Field(description="All eight in order, each with its latest attempt.")
+    review: ReviewProgress | None = Field(description="Null before the review has opened.")
 
 
 # --- review: what an expert sends and gets. Nothing here may tell what a model or a colleague thinks. ----------------
@@ -286,14 +275,15 @@ class Undone(BaseModel):
 # --- ties ----------------------------------------------------------------------------------------------------------
 
 
-class Vote(Given):
+class Vote(BaseModel):
     expert: str
     label: str
+    blind_label: str | None = Field(description="What the expert said before anything was revealed.")
     flagged: bool
     note: str | None
 
 
-class Tie(Given):
+class Tie(BaseModel):
     item_id: int
     text: str
     votes: list[Vote]

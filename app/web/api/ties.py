@@ -1,6 +1,6 @@
 """Items on which the experts are split: a person decides them, or the round goes on without."""
 
-from app.services import rounds, ties
+from app.services import overview, rounds
 from app.web.api import schemas
 from app.web.api.common import Id, Number, api_router, errors, label_index
 from app.web.api.rounds import detail
@@ -9,9 +9,24 @@ from app.web.deps import AdminAccess, ReadSession, WriteSession
 router = api_router("Ties")
 
 
-@router.get("/rounds/{number}/ties", summary="Ties that wait for a decision", response_model=list[schemas.Tie])
-def list_ties(access: AdminAccess, session: ReadSession, number: Number) -> list[ties.Tie]:
-    return ties.list_ties(session, access.project, rounds.get_round(session, access.project.id, number))
+@router.get("/rounds/{number}/ties", summary="Ties that wait for a decision")
+def list_ties(access: AdminAccess, session: ReadSession, number: Number) -> list[schemas.Tie]:
+    found = overview.ties(session, rounds.get_round(session, access.project.id, number))
+    return [_tie(tie, access.project.labels) for tie in found.waiting]
+
+
+def _tie(tie: overview.Tie, labels: list[str]) -> schemas.Tie:
+    votes = [
+        schemas.Vote(
+            expert=opinion.expert,
+            label=labels[opinion.final_label],
+            blind_label=None if opinion.blind_label is None else labels[opinion.blind_label],
+            flagged=opinion.flagged,
+            note=opinion.note,
+        )
+        for opinion in tie.opinions
+    ]
+    return schemas.Tie(item_id=tie.item_id, text=tie.text, votes=votes)
 
 
 @router.post("/rounds/{number}/ties/{item_id}", summary="Decide a tie", responses=errors(409))
