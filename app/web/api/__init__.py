@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from app.web.api import alignment, items, projects, review, rounds, ties
+from app.web.api import alignment, export, items, projects, review, rounds, ties
 
 ROUTERS: tuple[APIRouter, ...] = (
     projects.router,
@@ -11,4 +11,5 @@ ROUTERS: tuple[APIRouter, ...] = (
     ties.router,
     review.router,
     alignment.router,
+    export.router,
 )

@@ -33,8 +33,8 @@ def call(client: TestClient, method: str, path: str, **more):
 
 
 def test_the_lists_below_are_not_empty():
-    assert len(admin_routes()) >= 13
-    assert len(routes()) >= 20
+    assert len(admin_routes()) >= 14
+    assert len(routes()) >= 21
 
 
 @pytest.mark.parametrize(("method", "path"), routes())
