@@ -47,6 +47,7 @@ def api_router(tag: str, path: str = "/projects/{slug}") -> APIRouter:
         tags=[tag],
         dependencies=[Depends(known_kind_of_slug), Depends(_bearer)],
         responses=errors(401, 403, 404, 422),
+        generate_unique_id_function=lambda route: route.name,  # what generated clients call their methods
     )
 
 
