@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.cli import demo
+from app.cli import demo, serving
 from app.cli.base import new_app
 
 __all__ = ["app", "main"]
@@ -19,6 +19,9 @@ app = new_app(
     "Exit codes: 0 done; 1 refused or failed, with the reason on standard error; 2 a wrong command line.",
 )
 app.command("demo")(demo.demo)
+app.command("serve")(serving.serve)
+app.command("web")(serving.web)
+app.command("worker")(serving.worker)
 
 
 def _version(wanted: bool) -> None:

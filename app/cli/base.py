@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -36,7 +36,7 @@ def new_app(name: str, help_text: str) -> typer.Typer:
     )
 
 
-def fail(message: str) -> None:
+def fail(message: str) -> NoReturn:
     """Raises Exit: the command ends with 1."""
     typer.echo(f"linecall: {message}", err=True)
     raise typer.Exit(1)
