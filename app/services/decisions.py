@@ -148,7 +148,11 @@ def _groups(session: Session, round_: Round, rows: list[RoundItem], embeddings: 
     pairs = session.execute(
         select(BoundaryPair.left_item_id, BoundaryPair.right_item_id)
         .join(Round, Round.id == BoundaryPair.round_id)
-        .where(Round.project_id == round_.project_id, Round.number <= round_.number)
+        .where(
+            Round.project_id == round_.project_id,
+            Round.number <= round_.number,
+            (Round.state == "done") | (Round.id == round_.id),
+        )
     )
     joined = [(place_of[left], place_of[right]) for left, right in pairs if left in place_of and right in place_of]
     return [int(group) for group in merge_groups(len(rows), joined, duplicates)]

@@ -1,6 +1,6 @@
 """Scores a round on everything answered so far and stores the figures. Used by workers only: it needs scipy."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from sqlalchemy import delete, select
@@ -18,16 +18,23 @@ from app.services.predictions import labels_of
 _RECORDED = ("kappa", "kappa_gap", "kappa_gain")
 
 
-def evaluate(session: Session, round_: Round) -> Advice:
-    """Score the experts and every model version on the cumulative evaluation set and the control slice, store each
-    figure, and give the round its advice. Repeating it replaces the round's figures by the same ones."""
+@dataclass(frozen=True)
+class Scored:
+    figures: list[Figure]
+    advice: Advice
+
+
+def score(session: Session, round_: Round) -> Scored:
+    """Figures of the experts and of every model version on the cumulative evaluation set and the control slice, and
+    the advice that follows from them and from earlier rounds. It only reads, and may take seconds: not for a write
+    transaction. Asked again, it gives the same figures."""
     rounds = _finished_rounds(session, round_)
     rows = list(
         session.scalars(select(RoundItem).where(RoundItem.round_id.in_([r.id for r in rounds])).order_by(RoundItem.id))
     )
     item_ids = [row.item_id for row in rows]
     ratings = ratings_of(session, [r.id for r in rounds], item_ids, blind=True)
-    versions = _model_versions(session, round_)
+    versions = model_versions(session, round_)
     models = {}
     for version in versions:
         found = labels_of(session, version.id, item_ids)
@@ -41,11 +48,8 @@ def evaluate(session: Session, round_: Round) -> Advice:
         np.random.default_rng([round_.seed, 4]),
         expert_ids=ratings.expert_ids,
     )
-    _store(session, round_, figures)
     history = [*_history(session, round_), round_figures(round_.number, figures, [v.id for v in versions])]
-    advice = advise(history)
-    round_.advice, round_.advice_reason = advice.kind, advice.reason
-    return advice
+    return Scored(figures, advise(history))
 
 
 def _finished_rounds(session: Session, round_: Round) -> list[Round]:
@@ -62,7 +66,13 @@ def _finished_rounds(session: Session, round_: Round) -> list[Round]:
     )
 
 
-def _model_versions(session: Session, round_: Round) -> list[ModelVersion]:
+def items_so_far(session: Session, round_: Round) -> list[int]:
+    """Ids of the items of this and all finished rounds before it: what every model version is scored on."""
+    ids = [r.id for r in _finished_rounds(session, round_)]
+    return list(session.scalars(select(RoundItem.item_id).where(RoundItem.round_id.in_(ids)).order_by(RoundItem.id)))
+
+
+def model_versions(session: Session, round_: Round) -> list[ModelVersion]:
     """Oldest first: the pre-labeller, then one per finished round; the last is this round's."""
     return list(
         session.scalars(
@@ -80,9 +90,11 @@ def _model_versions(session: Session, round_: Round) -> list[ModelVersion]:
     )
 
 
-def _store(session: Session, round_: Round, figures: Sequence[Figure]) -> None:
+def store(session: Session, round_: Round, scored: Scored) -> None:
+    """Write a round's figures and advice, in place of any that are there."""
+    round_.advice, round_.advice_reason = scored.advice.kind, scored.advice.reason
     session.execute(delete(Evaluation).where(Evaluation.round_id == round_.id))
-    for figure in figures:
+    for figure in scored.figures:
         kind, _, model_id = figure.subject.partition(":")
         estimate = figure.estimate
         session.add(
@@ -122,6 +134,6 @@ def _history(session: Session, round_: Round) -> list[RoundFigures]:
             )
             for row in stored
         ]
-        ids = [version.id for version in _model_versions(session, earlier)]
+        ids = [version.id for version in model_versions(session, earlier)]
         history.append(round_figures(earlier.number, figures, ids))
     return history

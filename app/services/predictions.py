@@ -53,7 +53,11 @@ def get_or_create_version(
     config: dict[str, Any],
     seed: int,
 ) -> ModelVersion:
-    """The round's model version (or the project's pre-labeller), made once however often this is asked."""
+    """The round's model version (or the project's pre-labeller), made once however often this is asked.
+
+    One that is still being built takes over settings that have been mended meanwhile, and drops what it has labelled
+    by the old ones.
+    """
     mine = ModelVersion.round_id == round_id if round_id is not None else ModelVersion.kind == "prelabel"
     version = session.scalar(select(ModelVersion).where(ModelVersion.project_id == project_id, mine))
     if version is None:
@@ -69,17 +73,26 @@ def get_or_create_version(
         )
         session.add(version)
         session.flush()
+    elif version.state == "building" and (version.engine, version.config) != (engine, config):
+        version.engine, version.config, version.seed = engine, config, seed
+        session.execute(delete(Prediction).where(Prediction.model_version_id == version.id))
+        session.flush()
     return version
 
 
-def missing_spans(session: Session, model_version_id: int, size: int) -> list[Span]:
-    """Pool items that the version has not labelled yet, as spans of at most ``size``; a span may hold a few that it
-    has."""
+def version_of_round(session: Session, round_id: int) -> int | None:
+    """The id of the model version that the round has trained, or is training."""
+    return session.scalar(select(ModelVersion.id).where(ModelVersion.round_id == round_id))
+
+
+def missing_spans(session: Session, model_version_id: int, size: int, n_items: int) -> list[Span]:
+    """Those of the pool's first ``n_items`` that the version has not labelled yet, as spans of at most ``size``; a span
+    may hold a few that it has."""
     version = session.get_one(ModelVersion, model_version_id)
     labelled = select(Prediction.item_id).where(Prediction.model_version_id == model_version_id)
     ordinals = session.scalars(
         select(Item.ordinal)
-        .where(Item.project_id == version.project_id, Item.id.not_in(labelled))
+        .where(Item.project_id == version.project_id, Item.ordinal < n_items, Item.id.not_in(labelled))
         .order_by(Item.ordinal)
     ).all()
     spans: list[Span] = []
@@ -143,6 +156,19 @@ def load_predictions(session: Session, model_version_id: int, n_labels: int, n_i
     labels[ordinals] = np.fromiter((row.label for row in rows), dtype=np.int16, count=len(rows))
     scores[ordinals] = np.frombuffer(b"".join(row.scores for row in rows), dtype="<f4").reshape(len(rows), n_labels)
     return Predictions(labels, scores)
+
+
+def unlabelled(session: Session, model_version_id: int, item_ids: Sequence[int]) -> list[PoolItem]:
+    """Those of these items that the version has no label for."""
+    known = labels_of(session, model_version_id, item_ids)
+    wanted = [item_id for item_id in item_ids if item_id not in known]
+    found: list[PoolItem] = []
+    for start in range(0, len(wanted), _BIND_LIMIT):
+        rows = session.execute(
+            select(Item.id, Item.ordinal, Item.text).where(Item.id.in_(wanted[start : start + _BIND_LIMIT]))
+        )
+        found.extend(PoolItem(*row) for row in rows)
+    return sorted(found, key=lambda item: item.ordinal)
 
 
 def labels_of(session: Session, model_version_id: int, item_ids: Sequence[int]) -> dict[int, int]:

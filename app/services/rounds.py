@@ -25,6 +25,14 @@ from app.services.projects import current_guideline, settings_of
 STAGES = ("embed", "prelabel", "mine", "review", "decide", "train", "predict", "evaluate")
 OPEN_STATES = ("preparing", "review", "adjudicating", "concluding", "failed")
 _SMALLEST_POOL = 10
+# What a stage reads of the project's settings. A retry reads them again for the stages that are not done yet.
+_READ_BY = {
+    "embed": ("encoder",),
+    "prelabel": ("prelabel",),
+    "mine": ("round_size", "control_share", "strategy"),
+    "decide": ("evaluation_share", "split_mode"),
+    "train": ("engine", "engine_config"),
+}
 
 
 def get_round(session: Session, project_id: int, number: int) -> Round:
@@ -85,10 +93,15 @@ def _missing_examples(session: Session, project: Project) -> list[str]:
 
 
 def current_model(session: Session, project_id: int) -> ModelVersion | None:
-    """The newest model version that has labelled the pool."""
+    """The newest model version that has labelled the pool; one that a cancelled round has trained is never used."""
     return session.scalar(
         select(ModelVersion)
-        .where(ModelVersion.project_id == project_id, ModelVersion.state == "ready")
+        .outerjoin(Round, Round.id == ModelVersion.round_id)
+        .where(
+            ModelVersion.project_id == project_id,
+            ModelVersion.state == "ready",
+            Round.id.is_(None) | (Round.state == "done"),
+        )
         .order_by(ModelVersion.version.desc())
         .limit(1)
     )
@@ -148,13 +161,27 @@ def cancel(session: Session, round_: Round, *, user_id: int | None = None, now: 
 
 
 def retry(session: Session, round_: Round, *, user_id: int | None = None) -> None:
-    """Take a failed round up again at the stage that failed; finished stages are kept."""
+    """Take a failed round up again at the stage that failed; finished stages are kept.
+
+    Stages that are not done read the project's settings again, so that a wrong one can be mended without losing what
+    the experts have answered.
+    """
     _lock(session, round_)
     if round_.state != "failed" or round_.failed_state is None:
         raise Conflict("Only a failed round can be retried.")
+    _read_settings_again(session, round_)
     round_.state, round_.failed_state, round_.error = round_.failed_state, None, None
     round_.attempt += 1
     _audit(session, "round.retried", round_, user_id)
+
+
+def _read_settings_again(session: Session, round_: Round) -> None:
+    done = set(session.scalars(select(StageRun.stage).where(StageRun.round_id == round_.id, StageRun.state == "done")))
+    current = settings_of(session.get_one(Project, round_.project_id)).model_dump()
+    names = [name for stage, names in _READ_BY.items() if stage not in done for name in names]
+    round_.settings = {**round_.settings, **{name: current[name] for name in names}}
+    if "prelabel" not in done:
+        round_.guideline_version_id = current_guideline(session, round_.project_id).id
 
 
 def _lock(session: Session, round_: Round) -> None:

@@ -29,6 +29,8 @@ def open_review(session: Session, round_: Round, plan: RoundPlan, model: Predict
     session.refresh(round_, with_for_update=True)
     if round_.state != "preparing":
         raise Conflict("The round is not being prepared.")
+    if len(plan.items) == 0 and (model.labels < 0).all():
+        raise Conflict("The pre-labeller gave no usable answer to any item, so there is nothing to choose from.")
     if len(plan.items) == 0:
         raise Conflict("Every item of the pool has been in a round already. Import more texts to go on.")
     _clear(session, round_.id)

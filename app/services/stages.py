@@ -41,7 +41,9 @@ def begin(
 
 
 def require_open(session: Session, round_id: int) -> None:
-    state = session.scalar(select(Round.state).where(Round.id == round_id))
+    """Raises RoundCancelled for a cancelled round. It locks the round's row, so that a cancellation comes wholly before
+    or wholly after what the caller goes on to write."""
+    state = session.scalar(select(Round.state).where(Round.id == round_id).with_for_update())
     if state is None or state == "cancelled":
         raise RoundCancelled("The round was cancelled.")
 
@@ -73,21 +75,29 @@ def finish(session: Session, round_id: int, stage: str, *, message: str = "", no
     )
 
 
-def fail(session: Session, round_id: int, message: str, *, now: datetime | None = None) -> None:
-    """The running stage failed: the round keeps its place and says why. A cancelled round stays cancelled."""
-    now = now or utcnow()
+def fail(
+    session: Session, round_id: int, message: str, *, phase: str, attempt: int, now: datetime | None = None
+) -> bool:
+    """The running stage failed: the round keeps its place and says why. False, and nothing written, unless the round
+    still stands at ``phase`` ('preparing' or 'concluding') in this ``attempt``: what was cancelled, retried or has gone
+    on in the meantime is not stopped by late news."""
+    message = message[:_MAX_MESSAGE]
+    failed = session.execute(
+        update(Round)
+        .where(Round.id == round_id, Round.state == phase, Round.attempt == attempt)
+        .values(failed_state=phase, state="failed", error=message)
+        .returning(Round.id)
+        .execution_options(synchronize_session=False)
+    ).first()
+    if failed is None:
+        return False
     session.execute(
         update(StageRun)
         .where(StageRun.round_id == round_id, StageRun.state == "running")
-        .values(state="failed", message=message[:_MAX_MESSAGE], finished_at=now)
+        .values(state="failed", message=message, finished_at=now or utcnow())
         .execution_options(synchronize_session=False)
     )
-    session.execute(
-        update(Round)
-        .where(Round.id == round_id, Round.state.in_(("preparing", "concluding")))
-        .values(failed_state=Round.state, state="failed", error=message[:_MAX_MESSAGE])
-        .execution_options(synchronize_session=False)
-    )
+    return True
 
 
 def list_runs(session: Session, round_id: int) -> list[StageRun]:

@@ -11,7 +11,7 @@ from app.workflows.context import begin_stage, context, pool_embeddings, round_f
 
 
 @DBOS.step(name="decide")
-def decide(round_id: int) -> bool:
+def decide(round_id: int, attempt: int) -> bool:
     """Consensus labels and the split. False when ties wait for a person; the round then stands at
     ``adjudicating``, and a workflow of its own takes it up when they are decided."""
     facts, here = round_facts(round_id), context()
@@ -21,8 +21,8 @@ def decide(round_id: int) -> bool:
 
     def work(session: Session) -> bool:
         round_ = session.get_one(Round, round_id, with_for_update=True)
-        if round_.state != "concluding":
-            raise RoundCancelled("The round was cancelled.")
+        if round_.state != "concluding" or round_.attempt != attempt:
+            raise RoundCancelled("The round was cancelled, or another workflow goes on with it.")
         ties = decisions.decide(session, round_, len(facts.labels))
         if ties and not round_.ties_left_out:
             round_.state = "adjudicating"
@@ -39,18 +39,19 @@ def decide(round_id: int) -> bool:
 
 @DBOS.step(name="evaluate")
 def evaluate(round_id: int) -> None:
-    """Figures, advice and the end of the round, in one transaction."""
+    """Figures, advice and the end of the round, stored in one transaction."""
     here = context()
     if not begin_stage(round_id, "evaluate", 0):
         return
+    with here.db.read() as session:
+        scored = evaluation.score(session, session.get_one(Round, round_id))
 
     def work(session: Session) -> None:
         round_ = session.get_one(Round, round_id, with_for_update=True)
         if round_.state != "concluding":
             raise RoundCancelled("The round was cancelled.")
-        advice = evaluation.evaluate(session, round_)
-        stages.finish(session, round_id, "evaluate", message=advice.reason)
+        evaluation.store(session, round_, scored)
+        stages.finish(session, round_id, "evaluate", message=scored.advice.reason)
         round_.state, round_.finished_at = "done", utcnow()
 
-    with here.db.write() as session:
-        work(session)
+    here.db.run_write(work)

@@ -1,7 +1,9 @@
 """What a worker process holds while it works: the database, the artifact store and the models it has loaded."""
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -19,11 +21,17 @@ from app.services import stages
 _REPORT_SECONDS = 0.5
 
 
+class WorkerStopped(BaseException):
+    """This worker has been told to stop. Not an Exception, because nothing may take it for a stage's failure: DBOS
+    records no outcome for it, so that the next worker goes on with the workflow."""
+
+
 @dataclass(frozen=True)
 class WorkerContext:
     settings: Settings
     db: Database
     worker_id: str
+    stopping: threading.Event = field(default_factory=threading.Event)
     store: ArtifactStore = field(init=False)
 
     def __post_init__(self) -> None:
@@ -52,9 +60,36 @@ def set_context(context: WorkerContext | None) -> None:
 
 
 def context() -> WorkerContext:
+    """Raises WorkerStopped in a worker that is to stop."""
     if not _current:
         raise RuntimeError("no worker is running in this process")
+    if _current[0].stopping.is_set():
+        raise WorkerStopped
     return _current[0]
+
+
+_busy = threading.Condition()
+_workflows = 0
+
+
+@contextmanager
+def under_way() -> Iterator[None]:
+    """Around a workflow's body, so that a worker that stops can wait for it."""
+    global _workflows
+    with _busy:
+        _workflows += 1
+    try:
+        yield
+    finally:
+        with _busy:
+            _workflows -= 1
+            _busy.notify_all()
+
+
+def wait_until_idle(seconds: float) -> bool:
+    """Whether no workflow was under way in this process within ``seconds``."""
+    with _busy:
+        return _busy.wait_for(lambda: _workflows == 0, seconds)
 
 
 @dataclass(frozen=True)
@@ -66,7 +101,7 @@ class RoundFacts:
     number: int
     seed: int
     labels: list[str]
-    item_count: int
+    item_count: int  # grows while an import runs; len(pool_embeddings(facts)) is what this round works on
     settings: dict[str, Any]
     base_model_id: int | None
 
@@ -124,12 +159,21 @@ def reporter(round_id: int, stage: str, *, before: int = 0, total: int | None = 
     return report
 
 
-def pool_embeddings(facts: RoundFacts, n: int | None = None) -> NDArray[np.float16]:
-    """The pool's embeddings as a memory map (n, dim)."""
+def pool_size(facts: RoundFacts) -> int:
+    """How many items, from the first on, are embedded. Later ones were imported after this round had begun: they wait
+    for the next one."""
     from app.ml import embedding_store
 
     here = context()
     key = here.encoder(facts.encoder).key
-    return embedding_store.load(
-        here.store, facts.project_key, key, facts.item_count if n is None else n, here.settings.resolved_cache_dir
-    )
+    missing = embedding_store.missing_shards(here.store, facts.project_key, key, facts.item_count, facts.item_count)
+    return missing[0].start if missing else facts.item_count
+
+
+def pool_embeddings(facts: RoundFacts) -> NDArray[np.float16]:
+    """The pool's embeddings as a memory map (pool_size, dim)."""
+    from app.ml import embedding_store
+
+    here = context()
+    key = here.encoder(facts.encoder).key
+    return embedding_store.load(here.store, facts.project_key, key, pool_size(facts), here.settings.resolved_cache_dir)

@@ -1,5 +1,6 @@
 """Embedding and labelling the pool, in shards: each a durable step that may run twice and leaves one result."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,11 +9,12 @@ from dbos import DBOS
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from app.db.tables import GuidelineVersion, ModelVersion
+from app.db.tables import GuidelineVersion, ModelVersion, Round
+from app.errors import LinecallError, RoundCancelled
 from app.ml import embedding_store
 from app.ml.prelabel import Prelabeller, Score, Usage, build_prelabeller, cache_key
 from app.ml.prelabel import Runtime as PrelabelRuntime
-from app.services import predictions
+from app.services import evaluation, predictions
 from app.services.predictions import PoolItem, Span
 from app.services.rounds import current_model
 from app.workflows.context import (
@@ -21,9 +23,12 @@ from app.workflows.context import (
     context,
     finish_stage,
     pool_embeddings,
+    pool_size,
     reporter,
     round_facts,
 )
+
+log = logging.getLogger(__name__)
 
 EMBED_SHARD = 2048
 LABEL_SHARD = 2048
@@ -35,6 +40,8 @@ def plan_embedding(round_id: int) -> list[list[int]]:
     """The shards that have no embeddings yet, as [start, stop]; fixed by this step, so that a resumed round goes
     through the same list."""
     facts, here = round_facts(round_id), context()
+    if not begin_stage(round_id, "embed", facts.item_count):
+        return []
     key = here.encoder(facts.encoder).key
     missing = embedding_store.missing_shards(here.store, facts.project_key, key, facts.item_count, EMBED_SHARD)
     begin_stage(round_id, "embed", sum(stop - start for start, stop in missing))
@@ -54,17 +61,20 @@ def embed_shard(round_id: int, start: int, stop: int, before: int, total: int) -
 
 @DBOS.step(name="finish_embedding")
 def finish_embedding(round_id: int, embedded: int) -> None:
-    facts = round_facts(round_id)
-    finish_stage(round_id, "embed", f"Embedded {embedded} items; {facts.item_count} in all.")
+    finish_stage(round_id, "embed", f"Embedded {embedded} items; {pool_size(round_facts(round_id))} in all.")
 
 
 @DBOS.step(name="plan_labelling")
 def plan_labelling(round_id: int, stage: str, model_version_id: int | None) -> list[list[int]]:
     """Choose the model (the newest ready one, or the pre-labeller, when None is given) and list what it has still to
     label: the first row is [model version id, items], the others are [start, stop]."""
+    facts = round_facts(round_id)
+    unfinished = begin_stage(round_id, stage, facts.item_count)
     version_id = _base_model(round_id) if model_version_id is None else model_version_id
+    if not unfinished:
+        return [[version_id, 0]]
     with context().db.read() as session:
-        spans = predictions.missing_spans(session, version_id, LABEL_SHARD)
+        spans = predictions.missing_spans(session, version_id, LABEL_SHARD, pool_size(facts))
     total = sum(span.stop - span.start for span in spans)
     begin_stage(round_id, stage, total)
     return [[version_id, total], *([span.start, span.stop] for span in spans)]
@@ -72,12 +82,13 @@ def plan_labelling(round_id: int, stage: str, model_version_id: int | None) -> l
 
 def _base_model(round_id: int) -> int:
     """The model whose labels this round mines: noted in the round, so that it stays the same however often asked."""
-    from app.db.tables import Round
 
     def choose(session: Session) -> int:
-        round_ = session.get_one(Round, round_id)
-        if round_.base_model_id is None:
-            model = current_model(session, round_.project_id) or predictions.get_or_create_version(
+        round_ = session.get_one(Round, round_id, with_for_update=True)
+        noted = round_.base_model_id
+        model = session.get(ModelVersion, noted) if noted else current_model(session, round_.project_id)
+        if model is None or (model.kind == "prelabel" and model.state == "building"):
+            model = predictions.get_or_create_version(
                 session,
                 project_id=round_.project_id,
                 round_id=None,
@@ -86,9 +97,9 @@ def _base_model(round_id: int) -> int:
                 config=_prelabel_config(round_),
                 seed=round_.seed,
             )
-            round_.base_model_id = model.id
-            session.flush()
-        return round_.base_model_id
+        round_.base_model_id = model.id
+        session.flush()
+        return model.id
 
     return context().db.run_write(choose)
 
@@ -109,15 +120,19 @@ def label_shard(
     with here.db.read() as session:
         version = predictions.get_version(session, model_version_id)
         items = predictions.items_between(session, facts.project_id, Span(start, stop))
-    report = reporter(round_id, stage, before=before, total=total)
+    return _label(facts, version, items, reporter(round_id, stage, before=before, total=total))
+
+
+def _label(facts: RoundFacts, version: ModelVersion, items: Sequence[PoolItem], report: Any) -> int:
+    """Store the version's predictions for these items; how many have no usable answer."""
     if version.kind == "prelabel":
         scores = _prelabel(facts, version, items, report)
         labels = np.where(np.isnan(scores[:, 0]), -1, np.nan_to_num(scores).argmax(axis=1))
     else:
         labels, scores = _predict(facts, version, items, report)
-    usable = np.flatnonzero(labels >= 0)
+    usable = [place for place, label in enumerate(labels) if label >= 0]
     ids = [items[place].id for place in usable]
-    here.db.run_write(
+    context().db.run_write(
         lambda session: predictions.store_predictions(session, version.id, ids, labels[usable], scores[usable])
     )
     return len(items) - len(ids)
@@ -214,7 +229,38 @@ def _build(facts: RoundFacts, version: ModelVersion) -> tuple[Prelabeller, Usage
 @DBOS.step(name="finish_labelling")
 def finish_labelling(round_id: int, stage: str, model_version_id: int) -> None:
     facts = round_facts(round_id)
+    if not begin_stage(round_id, stage, pool_size(facts)):
+        return
     labelled = context().db.run_write(lambda session: predictions.mark_ready(session, model_version_id))
-    missing = facts.item_count - labelled
+    missing = pool_size(facts) - labelled
     note = f" {missing} had no usable answer and are left out." if missing else ""
     finish_stage(round_id, stage, f"Labelled {labelled} items.{note}")
+
+
+@DBOS.step(name="label_scored_items")
+def label_scored_items(round_id: int) -> None:
+    """Let every earlier model version label the items that it will be scored on and has not seen: a pool that has
+    grown must not leave it with a smaller evaluation set than its successors."""
+    facts, here = round_facts(round_id), context()
+    if not begin_stage(round_id, "evaluate", 0):
+        return
+    with here.db.read() as session:
+        round_ = session.get_one(Round, round_id)
+        item_ids = evaluation.items_so_far(session, round_)
+        work = [
+            (version, predictions.unlabelled(session, version.id, item_ids))
+            for version in evaluation.model_versions(session, round_)
+        ]
+    for version, items in work:
+        if items:
+            _label_if_possible(facts, version, items)
+
+
+def _label_if_possible(facts: RoundFacts, version: ModelVersion, items: Sequence[PoolItem]) -> None:
+    """An old pre-labeller's endpoint may be gone for good: the round does not fail for it."""
+    try:
+        _label(facts, version, items, reporter(facts.id, "evaluate"))
+    except RoundCancelled:
+        raise
+    except LinecallError as error:
+        log.warning("model version %s can't label %s items: %s", version.version, len(items), error.message)

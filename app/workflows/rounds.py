@@ -12,11 +12,12 @@ from dbos import error as dbos_error
 from app.errors import LinecallError, RoundCancelled
 from app.services import stages
 from app.workflows.concluding import decide, evaluate
-from app.workflows.context import context
+from app.workflows.context import context, under_way
 from app.workflows.pool_steps import (
     embed_shard,
     finish_embedding,
     finish_labelling,
+    label_scored_items,
     label_shard,
     plan_embedding,
     plan_labelling,
@@ -28,31 +29,34 @@ log = logging.getLogger(__name__)
 
 
 @DBOS.workflow(name="prepare_round")
-def prepare_round(round_id: int) -> None:
+def prepare_round(round_id: int, attempt: int) -> None:
     """Embed what is new, label it with the current model, choose the items and open the review."""
-    try:
-        _embed(round_id)
-        _label(round_id, "prelabel", None)
-        mine(round_id)
-    except (dbos_error.DBOSException, RoundCancelled) as error:
-        _end(round_id, error)
-    except Exception as error:  # noqa: BLE001 - the outermost frame of a round: whatever it was, the admin is told
-        note_failure(round_id, _plain(round_id, error))
+    with under_way():
+        try:
+            _embed(round_id)
+            _label(round_id, "prelabel", None)
+            mine(round_id)
+        except (dbos_error.DBOSException, RoundCancelled) as error:
+            _end(round_id, error)
+        except Exception as error:  # noqa: BLE001 - the outermost frame of a round: whatever it was, the admin is told
+            note_failure(round_id, "preparing", attempt, _plain(round_id, error))
 
 
 @DBOS.workflow(name="conclude_round")
-def conclude_round(round_id: int) -> None:
+def conclude_round(round_id: int, attempt: int) -> None:
     """Consensus and split, fine-tuning, new predictions for the pool, figures and advice."""
-    try:
-        if not decide(round_id):
-            return  # ties wait for a person
-        version_id = train(round_id)
-        _label(round_id, "predict", version_id)
-        evaluate(round_id)
-    except (dbos_error.DBOSException, RoundCancelled) as error:
-        _end(round_id, error)
-    except Exception as error:  # noqa: BLE001 - as above
-        note_failure(round_id, _plain(round_id, error))
+    with under_way():
+        try:
+            if not decide(round_id, attempt):
+                return  # ties wait for a person
+            version_id = train(round_id)
+            _label(round_id, "predict", version_id)
+            label_scored_items(round_id)
+            evaluate(round_id)
+        except (dbos_error.DBOSException, RoundCancelled) as error:
+            _end(round_id, error)
+        except Exception as error:  # noqa: BLE001 - as above
+            note_failure(round_id, "concluding", attempt, _plain(round_id, error))
 
 
 def _embed(round_id: int) -> None:
@@ -90,5 +94,5 @@ def _plain(round_id: int, error: Exception) -> str:
 
 
 @DBOS.step(name="note_failure")
-def note_failure(round_id: int, message: str) -> None:
-    context().db.run_write(lambda session: stages.fail(session, round_id, message))
+def note_failure(round_id: int, phase: str, attempt: int, message: str) -> None:
+    context().db.run_write(lambda session: stages.fail(session, round_id, message, phase=phase, attempt=attempt))

@@ -14,15 +14,18 @@ from app.workflows.context import begin_stage, context, pool_embeddings, round_f
 def mine(round_id: int) -> None:
     """Plan the round from what is stored and its seed, and open the review."""
     facts, here = round_facts(round_id), context()
-    if not begin_stage(round_id, "mine", facts.item_count) or facts.base_model_id is None:
+    if not begin_stage(round_id, "mine", facts.item_count):
         return
+    if facts.base_model_id is None:
+        raise RuntimeError("no model has labelled the pool for this round")
+    embeddings = pool_embeddings(facts)
     with here.db.read() as session:
-        model = predictions.load_predictions(session, facts.base_model_id, len(facts.labels), facts.item_count)
+        model = predictions.load_predictions(session, facts.base_model_id, len(facts.labels), len(embeddings))
         taken = selection.chosen_before(session, facts.project_id)
     excluded = model.labels < 0
     excluded[taken] = True
     plan = plan_round(
-        pool_embeddings(facts),
+        embeddings,
         np.maximum(model.labels, 0),
         model.scores,
         excluded,

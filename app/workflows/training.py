@@ -1,5 +1,6 @@
 """Fine-tuning on every label so far, from a stored set with a stored seed: run again, it gives the same model."""
 
+import secrets
 from functools import lru_cache
 
 import numpy as np
@@ -8,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.db.tables import ModelVersion, Round
 from app.errors import InvalidInput
+from app.ml.artifacts import ArtifactStore
 from app.ml.classifiers import Fitted, TrainingSet, engine, load
 from app.ml.prelabel import Runtime
 from app.services import decisions, predictions, stages
@@ -20,7 +22,9 @@ def train(round_id: int) -> int:
     facts, here = round_facts(round_id), context()
     with here.db.read() as session:
         items = decisions.training_items(session, session.get_one(Round, round_id))
-    begin_stage(round_id, "train", len(items))
+        trained = predictions.version_of_round(session, round_id)
+    if not begin_stage(round_id, "train", len(items)) and trained is not None:
+        return trained
     if not items:
         raise InvalidInput("There is no label to fine-tune on: every item of this round is undecided or kept apart.")
     version_id = _version(facts, [item.item_id for item in items])
@@ -34,7 +38,8 @@ def train(round_id: int) -> int:
     fitted = engine(str(facts.settings["engine"])).fit(
         data, len(facts.labels), _engine_config(facts), facts.seed, runtime(), reporter(round_id, "train")
     )
-    key = f"models/{facts.project_key}/round-{facts.number}-{version_id}"
+    # A name of its own for each try: one that was cut short, or ran by other settings, never mixes with this one.
+    key = f"models/{facts.project_key}/round-{facts.number}-{version_id}-{secrets.token_hex(4)}"
     fitted.save(here.store, key)
     here.db.run_write(lambda session: _record(session, round_id, version_id, key, fitted, len(items)))
     return version_id
@@ -80,9 +85,9 @@ def _record(session: Session, round_id: int, version_id: int, key: str, fitted: 
 def load_model(version: ModelVersion) -> Fitted:
     if version.artifact_key is None:
         raise InvalidInput("This model version has not been trained.")
-    return _load(version.artifact_key)
+    return _load(context().store.url, version.artifact_key)
 
 
 @lru_cache(maxsize=2)
-def _load(key: str) -> Fitted:
-    return load(context().store, key, runtime())
+def _load(store_url: str, key: str) -> Fitted:
+    return load(ArtifactStore(store_url), key, runtime())

@@ -11,34 +11,46 @@ from pathlib import Path
 from uuid import uuid4
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
+from sqlalchemy.orm import Session
 
 from app.config import Settings
 from app.db.engine import Database, normalise_url
-from app.services import queue, workers
+from app.db.tables import Round
+from app.services import pool, queue, stages, workers
 from app.workflows import imports, rounds
-from app.workflows.context import WorkerContext, set_context
+from app.workflows.context import WorkerContext, set_context, wait_until_idle
+from app.workflows.liveness import LifeLock, forget, has_died
 
 log = logging.getLogger(__name__)
 
 ROUNDS, IMPORTS = "rounds", "imports"
 # Workflows begun by an older release are resumed by a newer one: raise this only when steps change their order.
 WORKFLOW_VERSION = "1"
+_STOP_SECONDS = 30  # how long a worker that stops waits for a model to notice
+_FORGET_AFTER = timedelta(days=1)
+_ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+_LOST = "The worker could not go on with this round, and its log has the details. Retry to go on where it stopped."
+_WORKFLOWS = {"preparing": ("prepare", rounds.prepare_round), "concluding": ("conclude", rounds.conclude_round)}
 
 
 class Worker:
     """One worker in this process. ``start`` returns at once; ``run`` also waits until ``stop`` is called."""
 
     def __init__(self, settings: Settings, db: Database) -> None:
-        self.id = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
+        self.id = f"{socket.gethostname()[:40]}-{os.getpid()}-{uuid4().hex[:8]}"
         self._settings = settings
         self._db = db
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._started: set[str] = set()
+        self._context = WorkerContext(settings, db, self.id)
+        self._life: LifeLock | None = None
 
     def start(self) -> None:
+        self._life = LifeLock(self._settings, self.id)
         self._beat()
-        set_context(WorkerContext(self._settings, self._db, self.id))
+        self._forget_the_dead()
+        set_context(self._context)
         _launch_dbos(self._settings, self.id)
         for name, work, seconds in (
             ("heartbeat", self._beat, self._settings.worker_heartbeat_seconds),
@@ -55,12 +67,16 @@ class Worker:
 
     def stop(self) -> None:
         """Ends in order. A workflow that is under way goes on when the next worker starts."""
+        self._context.stopping.set()
         self._stopping.set()
         for thread in self._threads:
             thread.join(timeout=10)
+        if not wait_until_idle(_STOP_SECONDS):
+            log.warning("a model is still at work; it is left behind")
         DBOS.destroy()
-        set_context(None)
         self._db.run_write(lambda session: workers.remove(session, self.id))
+        if self._life is not None:
+            self._life.release()
 
     def _repeat(self, name: str, work: Callable[[], None], seconds: float) -> None:
         while not self._stopping.wait(seconds):
@@ -72,28 +88,56 @@ class Worker:
     def _beat(self) -> None:
         self._db.run_write(lambda session: workers.heartbeat(session, self.id, socket.gethostname(), os.getpid()))
 
+    def _forget_the_dead(self) -> None:
+        """What ended workers have left in the table and the folder of locks. Their workflows are taken over all the
+        same: a worker that is not in the table is dead."""
+        with self._db.read() as session:
+            known = [worker.id for worker in workers.list_workers(session)]
+        for worker_id in known:
+            if has_died(self._settings, worker_id):
+                self._db.run_write(partial(workers.remove, worker_id=worker_id))
+                forget(self._settings, worker_id)
+        self._db.run_write(lambda session: workers.forget_silent(session, _FORGET_AFTER))
+
     def _reconcile(self) -> None:
         """Compare what the tables want with what has been started. Each workflow's id is made from its row, so
         starting one twice, or by two workers, starts it once."""
         self._close_reviews()
         with self._db.read() as session:
-            wanted = [(f"round-{r.id}-prepare-{r.attempt}", r.id) for r in workers.rounds_in(session, "preparing")]
-            ended = [(f"round-{r.id}-conclude-{r.attempt}", r.id) for r in workers.rounds_in(session, "concluding")]
-            waiting = [(f"import-{import_id}", import_id) for import_id in workers.unfinished_imports(session)]
+            open_rounds = workers.rounds_in(session, *_WORKFLOWS)
+            waiting = [job.id for job in pool.pending_imports(session)]
         self._take_over()
-        for workflow_id, round_id in wanted:
-            self._enqueue(ROUNDS, workflow_id, rounds.prepare_round, round_id)
-        for workflow_id, round_id in ended:
-            self._enqueue(ROUNDS, workflow_id, rounds.conclude_round, round_id)
-        for workflow_id, import_id in waiting:
-            self._enqueue(IMPORTS, workflow_id, imports.import_file, import_id)
+        for round_ in open_rounds:
+            name, workflow = _WORKFLOWS[round_.state]
+            self._enqueue(ROUNDS, f"round-{round_.id}-{name}-{round_.attempt}", workflow, round_.id, round_.attempt)
+        for import_id in waiting:
+            self._enqueue(IMPORTS, f"import-{import_id}", imports.import_file, import_id)
+        self._fail_what_was_lost(open_rounds, waiting)
 
-    def _enqueue(self, queue_name: str, workflow_id: str, workflow: Callable[[int], None], argument: int) -> None:
+    def _enqueue(self, queue_name: str, workflow_id: str, workflow: Callable[..., None], *arguments: int) -> None:
         if workflow_id in self._started:
             return
         with SetWorkflowID(workflow_id):
-            DBOS.enqueue_workflow(queue_name, workflow, argument)
+            DBOS.enqueue_workflow(queue_name, workflow, *arguments)
         self._started.add(workflow_id)
+
+    def _fail_what_was_lost(self, open_rounds: list[Round], import_ids: list[int]) -> None:
+        """A workflow that has ended and left its work standing (the database was away as it tried to say why) would
+        leave it so for ever: the round or the import fails, so that an admin can try again."""
+        remedies: dict[str, Callable[[Session], bool]] = {
+            f"import-{import_id}": partial(workers.fail_import, import_id=import_id) for import_id in import_ids
+        }
+        for r in open_rounds:
+            fail = partial(stages.fail, round_id=r.id, message=_LOST, phase=r.state, attempt=r.attempt)
+            remedies[f"round-{r.id}-{_WORKFLOWS[r.state][0]}-{r.attempt}"] = fail
+        if not remedies:
+            return
+        ended = DBOS.list_workflows(
+            workflow_ids=list(remedies), status=list(_ENDED), load_input=False, load_output=False
+        )
+        for workflow in ended:
+            if self._db.run_write(remedies[workflow.workflow_id]):
+                log.error("%s ended (%s) and left its work standing", workflow.workflow_id, workflow.status)
 
     def _close_reviews(self) -> None:
         """Two last answers at the same moment may each have left the closing to the other."""
@@ -104,17 +148,29 @@ class Worker:
             self._db.run_write(partial(queue.close_if_answered, round_id=round_id))
 
     def _take_over(self) -> None:
-        """Put the workflows of workers that have fallen silent back in the queue."""
+        """Put the workflows of dead workers back in the queue. Workers take turns at it: otherwise one might put back
+        what another has just taken over and begun."""
+        if not self._orphans():
+            return
+        with self._db.write() as session:
+            workers.take_turns(session)
+            for workflow_id, owner in self._orphans():
+                log.warning("taking %s over from %s, which has died", workflow_id, owner)
+                queue_name = IMPORTS if workflow_id.startswith("import-") else ROUNDS
+                DBOS.resume_workflow(workflow_id, queue_name=queue_name)
+
+    def _orphans(self) -> list[tuple[str, str]]:
+        """(workflow, worker) for each that runs on a worker which is no more. Workflows are read before workers: who
+        has one to run was in the table before that."""
+        pending = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
+        if all(workflow.executor_id == self.id for workflow in pending):
+            return []
         silence = timedelta(seconds=self._settings.worker_dead_after_seconds)
         with self._db.read() as session:
-            living = {worker.id for worker in workers.alive(session, silence)}
-        pending = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
-        for workflow in pending:
-            owner = workflow.executor_id or ""
-            if owner not in living and owner != self.id:
-                log.warning("taking %s over from silent worker %s", workflow.workflow_id, owner)
-                queue_name = IMPORTS if workflow.workflow_id.startswith("import-") else ROUNDS
-                DBOS.resume_workflow(workflow.workflow_id, queue_name=queue_name)
+            heard_of = [worker.id for worker in workers.alive(session, silence)]
+        living = {self.id, *(worker_id for worker_id in heard_of if not has_died(self._settings, worker_id))}
+        owners = [(workflow.workflow_id, workflow.executor_id or "") for workflow in pending]
+        return [(workflow_id, owner) for workflow_id, owner in owners if owner not in living]
 
 
 def _launch_dbos(settings: Settings, worker_id: str) -> None:
