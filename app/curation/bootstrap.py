@@ -16,6 +16,8 @@ from app.curation.arrays import Floats, Ints
 
 RESAMPLES = 2000
 BLOCK_CELLS = 4_000_000
+DECIMALS = 12
+"""Figures are kept to so many: below lies rounding noise, which must neither show nor decide a sign."""
 
 Terms = Any  # scipy.sparse.csr_matrix (items, terms), which has no types of its own
 Statistic = Callable[[Floats], Floats]
@@ -83,6 +85,11 @@ def estimate(value: float, values: Floats, n: int, n_groups: int, reason: str) -
         return undefined(n, reason)
     defined = values[np.isfinite(values)]
     if n_groups < 2 or 2 * len(defined) < len(values):
-        return Estimate(float(value), None, None, n, None)
+        return Estimate(_clean(value), None, None, n, None)
     low, high = np.percentile(defined, [2.5, 97.5])
-    return Estimate(float(value), float(low), float(high), n, None)
+    return Estimate(_clean(value), _clean(low), _clean(high), n, None)
+
+
+def _clean(value: float) -> float:
+    """``value`` without noise, and never minus nought."""
+    return round(float(value), DECIMALS) + 0.0

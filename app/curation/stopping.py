@@ -116,11 +116,11 @@ def _figure(estimate: Estimate) -> str:
     if estimate.value is None:
         return "undefined"
     if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.2f} (no interval, n = {estimate.n})"
-    return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f}, n = {estimate.n})"
+        return f"{estimate.value:z.2f} (no interval, n = {estimate.n})"
+    return f"{estimate.value:z.2f} ({estimate.low:z.2f} to {estimate.high:z.2f}, n = {estimate.n})"
 
 
 def _signed(estimate: Estimate) -> str:
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return _figure(estimate)
-    return f"{estimate.value:+.2f} ({estimate.low:+.2f} to {estimate.high:+.2f})"
+    return f"{estimate.value:+z.2f} ({estimate.low:+z.2f} to {estimate.high:+z.2f})"

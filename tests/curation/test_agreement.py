@@ -210,3 +210,11 @@ def test_the_same_generator_state_gives_the_same_interval():
     truth, ratings = noisy(80, 3, 0.8)
     first, second = (agreement.model_human_alignment(truth, ratings, np.arange(80), rng(9)) for _ in range(2))
     assert first == second
+
+
+def test_rounding_noise_is_nought_and_nought_has_no_sign():
+    found = estimate(-2.25e-16, np.array([-1e-16, -0.0, -1e-16]), 10, 5, "")
+    assert found == Estimate(0.0, 0.0, 0.0, 10, None)
+    assert not np.signbit([found.value, found.low, found.high]).any()
+    assert not np.signbit(estimate(-0.0, np.array([np.nan]), 10, 1, "").value)
+    assert estimate(-1e-9, np.array([-1e-9, 1e-9]), 10, 5, "").value == -1e-9

@@ -62,3 +62,11 @@ def test_an_undefined_figure_is_named():
     nothing = Estimate(None, None, None, 0, "There are no answers to compare yet.")
     assert "no answers" in advise([RoundFigures(1, nothing, nothing)]).reason
     assert "no answers" in advise([RoundFigures(1, figure(0.8), nothing)]).reason
+
+
+def test_no_reason_speaks_of_minus_nought():
+    rounds = [figures(), figures(), figures(model=-0.001, gap=-0.3, gain=-0.001)]
+    advice = advise(rounds)
+    assert advice.kind == "plateau"
+    assert "+0.00" in advice.reason
+    assert "-0.00" not in advice.reason
