@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.cli import demo, serving
+from app.cli import demo, doctor, exporting, importing, migrating, projects, rounds, serving, simulating, users
 from app.cli.base import new_app
 
 __all__ = ["app", "main"]
@@ -22,6 +22,14 @@ app.command("demo")(demo.demo)
 app.command("serve")(serving.serve)
 app.command("web")(serving.web)
 app.command("worker")(serving.worker)
+app.command("migrate")(migrating.migrate)
+app.add_typer(users.app)
+app.add_typer(projects.app)
+app.command("import")(importing.import_file)
+app.add_typer(rounds.app)
+app.command("export")(exporting.export)
+app.command("simulate")(simulating.simulate)
+app.command("doctor")(doctor.doctor)
 
 
 def _version(wanted: bool) -> None:
