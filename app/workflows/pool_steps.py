@@ -227,9 +227,9 @@ def _build(facts: RoundFacts, version: ModelVersion) -> tuple[Prelabeller, Usage
 
 
 @DBOS.step(name="finish_labelling")
-def finish_labelling(round_id: int, stage: str, model_version_id: int) -> None:
+def finish_labelling(round_id: int, stage: str, model_version_id: int, total: int) -> None:
     facts = round_facts(round_id)
-    if not begin_stage(round_id, stage, pool_size(facts)):
+    if not begin_stage(round_id, stage, total):
         return
     labelled = context().db.run_write(lambda session: predictions.mark_ready(session, model_version_id))
     missing = pool_size(facts) - labelled

@@ -75,7 +75,7 @@ def _label(round_id: int, stage: str, model_version_id: int | None) -> None:
     for start, stop in shards:
         label_shard(round_id, stage, version_id, start, stop, before, total)
         before += stop - start
-    finish_labelling(round_id, stage, version_id)
+    finish_labelling(round_id, stage, version_id, total)
 
 
 def _end(round_id: int, error: Exception) -> None:
