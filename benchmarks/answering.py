@@ -149,7 +149,7 @@ async def drive(port: int, cookies: list[str], seconds: float) -> list[float]:
 
 
 @contextmanager
-def web(url: str, folder: Path) -> Iterator[int]:
+def web(url: str, folder: Path) -> Iterator[tuple[int, int]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -162,10 +162,16 @@ def web(url: str, folder: Path) -> Iterator[int]:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.05)
-        yield port
+        yield port, process.pid
     finally:
         process.terminate()
         process.wait()
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process so far (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -211,13 +217,15 @@ def main() -> None:
                 db = Database(url)
                 cookies = prepare(db, items, experts)
                 db.dispose()
-                with web(url, Path(name)) as port, training(options.train):
+                with web(url, Path(name)) as (port, pid), training(options.train):
+                    before = cpu_seconds(pid)
                     times = asyncio.run(drive(port, cookies, options.seconds))
+                    cpu = (cpu_seconds(pid) - before) / len(times) * 1e3
             median, p99 = statistics.median(times) * 1e3, times[int(len(times) * 0.99)] * 1e3
             print(
                 f"{'postgres' if options.postgres else 'sqlite'} items={items} experts={experts} "
                 f"{'training ' if options.train else ''}answers={len(times)} median={median:.1f} ms p99={p99:.1f} ms "
-                f"{len(times) / options.seconds:.0f} answers/s; Label Studio's 196 ms is {196 / median:.0f} times, "
+                f"{len(times) / options.seconds:.0f} answers/s, {cpu:.1f} ms of server CPU each; Label Studio's 196 ms is {196 / median:.0f} times, "
                 f"Potato's 72 ms {72 / median:.0f} times the median"
             )
 

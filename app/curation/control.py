@@ -39,7 +39,7 @@ def draw_control(labels: Ints, eligible: Bools, n_items: int, rng: np.random.Gen
         strata = [(EVERY_LABEL, free)]
     else:
         strata = [(int(label), free[labels[free] == label]) for label in present]
-    shares = even_shares([len(members) for _, members in strata], wanted)
+    shares = spared_shares([len(members) for _, members in strata], wanted)
     items, names, drawn, sizes = [], [], [], []
     for (name, members), share in zip(strata, shares, strict=True):
         items.append(rng.choice(members, share, replace=False))
@@ -49,6 +49,13 @@ def draw_control(labels: Ints, eligible: Bools, n_items: int, rng: np.random.Gen
     chosen = np.concatenate([np.zeros(0, dtype=np.int64), *items])
     as_ints = [np.array(values, dtype=np.int64) for values in (names, drawn, sizes)]
     return ControlSlice(chosen, *as_ints)
+
+
+def spared_shares(sizes: list[int], wanted: int) -> list[int]:
+    """Even shares that leave half of every stratum to the mining, while the others can give what is missing: a few
+    positives drawn to the last one would leave the mining no second side."""
+    shares = even_shares([(size + 1) // 2 for size in sizes], wanted)
+    return shares if sum(shares) == wanted else even_shares(sizes, wanted)
 
 
 def even_shares(sizes: list[int], wanted: int) -> list[int]:

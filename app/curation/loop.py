@@ -1,7 +1,7 @@
 """One round of the loop, planned and scored from plain arrays: the worker and the simulator both call these."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -27,7 +27,7 @@ from app.curation.splits import NEAR_DUPLICATE, merge_groups, near_duplicate_gro
 from app.curation.stopping import PLATEAU_ROUNDS, RoundFigures
 from app.curation.strategies import PAIRED, Choice, Pool, strategy
 
-EVALUATION, CONTROL = "evaluation", "control"
+EVALUATION, CONTROL, FILL = "evaluation", "control", "margin"
 
 
 @dataclass(frozen=True)
@@ -100,18 +100,30 @@ def plan_round(
     eligible[control.items] = False
     pool = Pool(embeddings, model_labels, scores, eligible)
     mined = strategy(settings.strategy)(pool, size - len(control.items), rng)
-    items = np.concatenate([mined.items, control.items])
+    eligible[mined.items] = False
+    filled = _fill(pool, size - len(control.items) - len(mined.items), settings.strategy, rng)
+    items = np.concatenate([mined.items, filled.items, control.items])
     partners = _partner_positions(mined)
     return RoundPlan(
         items=items,
-        reasons=[settings.strategy] * len(mined.items) + [CONTROL] * len(control.items),
-        reason_details=mined.details + _control_details(control),
-        propensities=np.concatenate([np.full(len(mined.items), np.nan), control.propensities]),
+        reasons=[settings.strategy] * len(mined.items) + [FILL] * len(filled.items) + [CONTROL] * len(control.items),
+        reason_details=mined.details + filled.details + _control_details(control),
+        propensities=np.concatenate([np.full(len(mined.items) + len(filled.items), np.nan), control.propensities]),
         groups=_group_keys(embeddings, items, partners, earlier_items, earlier_groups, settings.near_duplicate),
         positions=spread_positions(len(items), partners, rng),
         pairs=mined.pairs,
-        note=mined.note,
+        note=f"{mined.note} {filled.note}".strip(),
     )
+
+
+def _fill(pool: Pool, missing: int, chosen_by: str, rng: np.random.Generator) -> Choice:
+    """Where there are too few boundary pairs (a model that calls nearly everything the same), the round is filled
+    with the items that the model is least sure of: experts' time is booked, and a round of few labels teaches
+    nothing. One item short of a pair is no shortage."""
+    wanted = missing if chosen_by in PAIRED and missing > 1 else 0
+    choice = strategy(FILL)(pool, wanted, rng)
+    said = f"{len(choice.items)} items are those that the model is least sure of." if len(choice.items) else ""
+    return replace(choice, note=said)
 
 
 def score_round(

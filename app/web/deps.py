@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.orm import Session
 
 from app.config import Settings
@@ -51,8 +52,17 @@ ReadSession = Annotated[Session, Depends(read_session, scope="function")]
 WriteSession = Annotated[Session, Depends(write_session, scope="function")]
 
 
-def find_access(request: Request, database: Db) -> Access | None:
-    """Who is asking, and what they are in the project that the path names as ``slug``: one statement at most."""
+async def find_access(request: Request, database: Db) -> Access | None:
+    """Who is asking, and what they are in the project that the path names as ``slug``: one statement at most.
+
+    SQLite answers it from memory in less time than a hand-over to a thread takes; Postgres may make us wait.
+    """
+    if database.is_sqlite:
+        return _find_access(request, database)
+    return await run_in_threadpool(_find_access, request, database)
+
+
+def _find_access(request: Request, database: Database) -> Access | None:
     slug = request.path_params.get("slug")
     access: Access | None = None
     if (bearer := security.bearer_token(request)) is not None:

@@ -17,5 +17,5 @@ def home(request: Request, access: SignedIn, session: ReadSession) -> Response:
         if (start := project_start(request, project.slug, role)) != "/":
             return redirect(request, start)
     cards = [(project, role, project_start(request, project.slug, role)) for project, role in projects]
-    can_create = access.user.is_site_admin and "new_project" in request.app.state.route_names
+    can_create = access.user.is_site_admin and "new_project" in request.app.state.paths
     return render(request, "home.html", cards=cards, can_create=can_create)

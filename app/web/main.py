@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -56,7 +57,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     for router in API_ROUTERS:
         app.include_router(router)
     app.mount("/static", VersionedFiles(directory=resource("static")), name="static")
-    app.state.route_names = _route_names(ROUTERS)
+    app.state.paths = _paths(ROUTERS)
     errors.install(app)
     app.add_middleware(BodyLimit, settings=settings)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
@@ -74,8 +75,9 @@ def _lifespan(to_dispose: Database | None) -> Callable[[FastAPI], Any]:
     return lifespan
 
 
-def _route_names(routers: tuple[APIRouter, ...]) -> frozenset[str]:
-    return frozenset(str(getattr(route, "name", "")) for router in routers for route in router.routes)
+def _paths(routers: tuple[APIRouter, ...]) -> dict[str, str]:
+    """The path of each page by its route's name, with {placeholders}."""
+    return {route.name: route.path_format for router in routers for route in router.routes if isinstance(route, Route)}
 
 
 class VersionedFiles(StaticFiles):

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -49,15 +50,15 @@ HTMX_CONFIG = json.dumps(
 
 @dataclass(frozen=True)
 class NavEntry:
-    """A link of the project navigation: shown once a route has that name, to ``role`` and above."""
+    """A link of the project navigation: shown once a route has that name, to ``role``; to everybody where it is None."""
 
     title: str
     route: str
-    role: Role
+    role: Role | None
 
 
 NAVIGATION = (
-    NavEntry("Overview", "project", "expert"),
+    NavEntry("Overview", "project", None),
     NavEntry("Label", "label", "expert"),
     NavEntry("Rounds", "rounds", "admin"),
     NavEntry("Alignment", "alignment", "admin"),
@@ -173,19 +174,26 @@ def _request_context(request: Request) -> dict[str, Any]:
         "navigation": navigation(request, access),
         "csrf_token": csrf,
         "csrf_field": field,
-        "url": request.app.url_path_for,
+        "url": partial(url_for, request),
     }
+
+
+def url_for(request: Request, name: str, **values: Any) -> str:
+    """The path of a page by its route's name. The framework's own look-up tries every route in turn, which a page
+    with a dozen links feels."""
+    template: str = request.app.state.paths[name]
+    return template.format_map({key: quote(str(value), safe="") for key, value in values.items()})
 
 
 def navigation(request: Request, access: Access | None) -> list[dict[str, Any]]:
     """Links to the project's pages: {title, url, current}."""
     if access is None or access.project is None or access.role is None:
         return []
-    here, routes, links = request.url.path.rstrip("/"), request.app.state.route_names, []
+    here, routes, links = request.url.path.rstrip("/"), request.app.state.paths, []
     for entry in NAVIGATION:
-        if entry.route not in routes or (entry.role == "admin" and access.role != "admin"):
+        if entry.route not in routes or entry.role not in (None, access.role):
             continue
-        url = str(request.app.url_path_for(entry.route, slug=access.project.slug))
+        url = url_for(request, entry.route, slug=access.project.slug)
         current = here == url or (entry.route != "project" and here.startswith(url + "/"))
         links.append({"title": entry.title, "url": url, "current": current})
     return links
@@ -194,8 +202,8 @@ def navigation(request: Request, access: Access | None) -> list[dict[str, Any]]:
 def project_start(request: Request, slug: str, role: Role) -> str:
     """Where someone begins in a project: an expert at the next item, an admin at the overview."""
     first = ("label", "project") if role == "expert" else ("project", "people")
-    name = next((name for name in first if name in request.app.state.route_names), None)
-    return str(request.app.url_path_for(name, slug=slug)) if name else "/"
+    name = next((name for name in first if name in request.app.state.paths), None)
+    return url_for(request, name, slug=slug) if name else "/"
 
 
 @cache

@@ -77,7 +77,9 @@ def sign_in_link_page(request: Request, token: str) -> Response:
 def use_sign_in_link(request: Request, token: str, db: Db, settings: AppSettings) -> Response:
     with db.write() as session:
         user_id = invitations.use_sign_in_link(session, token).id
-    return _signed_in(request, db, settings, user_id, "/", "You are signed in. You can choose a password under your name.")
+    return _signed_in(
+        request, db, settings, user_id, "/", "You are signed in. You can choose a password under your name."
+    )
 
 
 @router.get("/invitation/{token}", name="invitation", dependencies=[Depends(find_access)])

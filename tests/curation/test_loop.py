@@ -85,7 +85,7 @@ def test_an_exhausted_or_tiny_pool_gives_a_smaller_round_with_a_reason(pool):
     few[:10] = False
     assert len(plan(pool, excluded=few).items) <= 10
     one_sided = plan((pool[0], np.zeros(N, int), pool[2]))
-    assert one_sided.reasons == ["control"] * 16
+    assert one_sided.reasons == ["margin"] * 84 + ["control"] * 16
     assert "same label" in one_sided.note
 
 
