@@ -108,12 +108,8 @@ def answer_all(db: Database, round_id: int, *, ties: Collection[int] = (), label
         experts = rounds_experts(session, round_.project_id)
         chosen = select(Item).join(RoundItem, RoundItem.item_id == Item.id).where(RoundItem.round_id == round_id)
         texts = {item.id: item.text for item in session.scalars(chosen)}
-        slots = session.scalars(
-            select(Assignment)
-            .where(Assignment.round_id == round_id, Assignment.state == "open")
-            .order_by(Assignment.id)
-        )
-        for slot in slots:
+        free = select(Assignment).where(Assignment.round_id == round_id, Assignment.state == "open")
+        for slot in session.scalars(free.order_by(Assignment.id)):
             truth = (labels or {}).get(slot.item_id, is_clickbait(texts[slot.item_id]))
             give(session, round_, slot, experts[slot.slot], slot.slot % 2 if slot.item_id in ties else truth)
         session.flush()
@@ -194,7 +190,5 @@ def outcome(db: Database, project_id: int) -> dict[str, list[tuple]]:
                 (number[row.round_id], *map(str, subject(row)), str(row.value), str(row.low), str(row.high), row.n)
                 for row in session.scalars(select(Evaluation))
             ),
-            "stages": sorted(
-                (row.stage, row.state, row.attempt, row.message) for row in session.scalars(select(StageRun))
-            ),
+            "stages": sorted((s.stage, s.state, s.attempt, s.message) for s in session.scalars(select(StageRun))),
         }

@@ -1,3 +1,4 @@
+# ruff: noqa: E402 - DBOS is wrapped before the workflows are imported
 """A process that has everything imported and the encoder loaded, and forks workers that kill themselves on cue.
 
 One JSON object a line on standard input says what to do; one a line on standard output answers. A worker made here is
@@ -138,7 +139,7 @@ def main() -> None:
             try:
                 live(orders)
                 code = 0
-            except BaseException:
+            except BaseException:  # noqa: BLE001 - the process ends here, and somebody must be told why
                 traceback.print_exc()
             finally:
                 os._exit(code)
