@@ -50,7 +50,7 @@ HTMX_CONFIG = json.dumps(
 
 @dataclass(frozen=True)
 class NavEntry:
-    """A link of the project navigation: shown once a route has that name, to ``role``; to everybody where it is None."""
+    """A link of the project navigation: shown once a route has that name, to ``role`` or, where None, to everybody."""
 
     title: str
     route: str

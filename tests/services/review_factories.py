@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import select
+
 from app.db.engine import Database
 from app.db.tables import Assignment, GuidelineVersion, Project, Round, RoundItem
-from sqlalchemy import select
 from tests.factories import make_items, make_member, make_project, make_user
 
 

@@ -6,12 +6,13 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import func, select, update
+
 from app.db.base import utcnow
 from app.db.tables import Annotation, Assignment, GuidelineVersion, Round
 from app.errors import Conflict, InvalidInput, NotFound
 from app.services import annotations, queue
 from app.services.annotations import Answer
-from sqlalchemy import func, select, update
 from tests.services.review_factories import Review, add_expert, open_review
 
 LEASE = timedelta(minutes=30)
@@ -297,7 +298,8 @@ def test_32_threads_claim_and_submit_without_a_double_a_surplus_or_a_loss(db):
                 try:
                     receipts.append(answer(db, review, expert, task).annotation_id)
                 except Conflict as lost_to_other_tab:
-                    assert lost_to_other_tab.detail["reason"] in ("answered", "taken", "closed")
+                    if lost_to_other_tab.detail["reason"] not in ("answered", "taken", "closed"):
+                        raise
         except BaseException as error:
             failures.append(error)
             raise
