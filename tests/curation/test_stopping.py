@@ -70,3 +70,11 @@ def test_no_reason_speaks_of_minus_nought():
     assert advice.kind == "plateau"
     assert "+0.00" in advice.reason
     assert "-0.00" not in advice.reason
+
+
+def test_a_match_on_few_items_is_not_believed():
+    few = Estimate(0.02, 0.0, 0.05, 40, None)
+    rounds = [figures(), RoundFigures(2, figure(0.8), figure(0.82), gap=few)]
+    assert advise(rounds).kind == "continue"
+    enough = Estimate(0.02, 0.0, 0.05, 60, None)
+    assert advise([figures(), RoundFigures(2, figure(0.8), figure(0.82), gap=enough)]).kind == "match"
