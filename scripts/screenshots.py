@@ -39,7 +39,7 @@ PAGES = {
     "settings": ("admin", "/settings"),
     "guideline": ("admin", "/guideline"),
 }
-README_PICTURES = ("label", "alignment")
+README_PICTURES = {"label": (1280, 560), "alignment": (1280, 1120)}  # the top of each page
 SIZES = {"wide": (1280, 800), "phone": (360, 740)}
 
 
@@ -54,14 +54,15 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, demo(Path(folder)) as (base, slug, cookies), sync_playwright() as p:
         browser = p.chromium.launch(executable_path=chromium, args=FLAGS)
-        wanted = PAGES if options.all else README_PICTURES
-        for name in wanted:
+        for name, (who, path) in PAGES.items() if options.all else ():
+            for scheme in ("light", "dark"):
+                for size, viewport in SIZES.items():
+                    target = options.out / f"{name}-{scheme}-{size}.png"
+                    take(browser, f"{base}/p/{slug}{path}", cookies[who], scheme, viewport, target, whole=True)
+        for name, viewport in README_PICTURES.items() if not options.all else ():
             who, path = PAGES[name]
-            for scheme in ("light", "dark") if options.all else ("light",):
-                for size in SIZES if options.all else ("wide",):
-                    target = options.out / (f"{name}-{scheme}-{size}.png" if options.all else f"{name}.png")
-                    take(browser, f"{base}/p/{slug}{path}", base, cookies[who], scheme, SIZES[size], target)
-                    print(target)
+            target = options.out / f"{name}.png"
+            take(browser, f"{base}/p/{slug}{path}", cookies[who], "light", viewport, target, whole=False)
 
 
 @contextmanager
@@ -99,17 +100,18 @@ def _open_fourth_round(db: Database) -> tuple[str, dict[str, str]]:
     raise SystemExit("the fourth round did not open")
 
 
-def take(browser: Browser, url: str, base: str, cookie: str, scheme: str, size: tuple[int, int], target: Path) -> None:
+def take(
+    browser: Browser, url: str, cookie: str, scheme: str, size: tuple[int, int], target: Path, *, whole: bool
+) -> None:
     context = browser.new_context(
-        viewport={"width": size[0], "height": size[1]},
-        color_scheme="dark" if scheme == "dark" else "light",
+        viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if scheme == "dark" else "light"
     )
-    context.add_cookies([{"name": "linecall", "value": cookie, "url": base}])
+    context.add_cookies([{"name": "linecall", "value": cookie, "url": url}])
     page = context.new_page()
     page.goto(url)
-    page.wait_for_load_state("networkidle", timeout=5000) if "/rounds/4" not in url else page.wait_for_timeout(500)
-    page.wait_for_timeout(400)
-    page.screenshot(path=target, full_page=True)
+    page.wait_for_timeout(2500)  # charts draw themselves after loading; pages that poll are never idle
+    page.screenshot(path=target, full_page=whole)
+    print(target)
     context.close()
 
 

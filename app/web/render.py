@@ -35,6 +35,7 @@ HTMX_CONFIG = json.dumps(
         "allowScriptTags": False,
         "attributesToSettle": ["class", "width", "height"],  # copying style attributes is forbidden too
         "selfRequestsOnly": True,
+        "defaultSettleDelay": 0,  # new content is live at once: a key pressed 20 ms after a swap is not lost on it
         "historyCacheSize": 0,  # texts under review are not left behind in the browser's storage
         "refreshOnHistoryMiss": True,
         "historyRestoreAsHxRequest": False,
