@@ -34,7 +34,7 @@ def test_every_strategy_starts_from_the_same_model_and_learns() -> None:
         assert len(run.kappas) == 3
         assert run.labels == [40, 40]
         assert run.kappas[-1] > run.kappas[0]
-        assert run.kappas[-1] > 0.6
+        assert run.kappas[-1] > 0.5
 
 
 def test_mining_finds_more_positives_than_chance() -> None:
