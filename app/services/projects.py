@@ -37,7 +37,6 @@ class ProjectSettings(BaseModel):
     prelabel: dict[str, Any] = Field(default_factory=lambda: {"provider": "few_shot"}, title="Pre-labeller")
     seed: int = Field(0, ge=0, le=2_000_000_000, title="Seed")  # with a round's number added it still fits its column
     lease_minutes: int | None = Field(None, ge=1, le=525_600, title="Minutes an item stays reserved")
-    reveal_pairs: bool = Field(True, title="Show pairs side by side once both are answered")
 
 
 def parse_settings(values: dict[str, Any]) -> ProjectSettings:

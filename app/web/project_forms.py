@@ -11,7 +11,7 @@ from app.services.projects import ProjectSettings, parse_settings
 
 @dataclass(frozen=True)
 class FieldWords:
-    """A setting on the page. ``kind`` is number, percent, text, choice, flag or json; ``wrong`` is what to say when
+    """A setting on the page. ``kind`` is number, percent, text, choice or json; ``wrong`` is what to say when
     it is not valid."""
 
     name: str
@@ -56,14 +56,6 @@ REVIEW = (
         "How long an item waits for the expert who opened it before a colleague may get it. Empty: the server's own.",
         "A whole number from 1, or nothing.",
         optional=True,
-    ),
-    FieldWords(
-        "reveal_pairs",
-        "Show pairs side by side",
-        "Once an expert has answered both sides of a pair blind, show them together; a revised answer counts for "
-        "training only.",
-        "Yes or no.",
-        "flag",
     ),
 )
 METHOD = (
@@ -215,8 +207,6 @@ def read(form: Mapping[str, str], present: ProjectSettings) -> ProjectSettings:
 
 
 def _typed(words: FieldWords, text: str) -> Any:
-    if words.kind == "flag":
-        return bool(text)
     if words.kind == "json":
         return _object(words, text)
     if not text:
