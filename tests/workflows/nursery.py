@@ -104,6 +104,7 @@ def watch(path: str) -> None:
 
 
 def live(orders: dict) -> None:
+    __import__("time").sleep(0.3)
     _orders.update(orders)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: no worker outlives the nursery
