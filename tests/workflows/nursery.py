@@ -104,7 +104,6 @@ def watch(path: str) -> None:
 
 
 def live(orders: dict) -> None:
-    __import__("time").sleep(0.3)
     _orders.update(orders)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: no worker outlives the nursery
@@ -116,6 +115,7 @@ def live(orders: dict) -> None:
     pool_steps._CACHE_BATCH = 3
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     settings = Settings(**orders["settings"])
     worker = Worker(settings, Database(settings.resolved_database_url))
     note(f"life {worker.id}")
@@ -134,6 +134,8 @@ def main() -> None:
             _, status = os.waitpid(orders["wait"], 0)
             print(json.dumps({"code": os.waitstatus_to_exitcode(status)}), flush=True)
             continue
+        # Whoever is told of the child may end it at once: the signal waits until the child can take it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         pid = os.fork()
         if pid == 0:
             code = 1
@@ -144,6 +146,7 @@ def main() -> None:
                 traceback.print_exc()
             finally:
                 os._exit(code)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         print(json.dumps({"pid": pid}), flush=True)
 
 
