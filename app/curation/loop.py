@@ -25,7 +25,7 @@ from app.curation.pairs import Pairs
 from app.curation.positions import spread_positions
 from app.curation.splits import NEAR_DUPLICATE, merge_groups, near_duplicate_groups
 from app.curation.stopping import PLATEAU_ROUNDS, RoundFigures
-from app.curation.strategies import PAIRED, Choice, Pool, strategy
+from app.curation.strategies import PAIRED, Choice, History, Pool, Strategy, no_history, strategy
 
 EVALUATION, CONTROL, FILL = "evaluation", "control", "margin"
 
@@ -85,21 +85,25 @@ def plan_round(
     *,
     earlier_items: ArrayLike = (),
     earlier_groups: ArrayLike = (),
+    history: History | None = None,
+    prelabels: ArrayLike | None = None,
+    choose: Strategy | None = None,
 ) -> RoundPlan:
     """Choose a round's items from all that are not ``excluded`` (n,), which marks those already chosen.
 
     The control slice is drawn first, from every eligible item, and the rest of the round is mined from what is
     left: so the chance of being drawn does not depend on the mining, and weighting by it is right for the whole
     eligible pool. A near-duplicate of an earlier round's item takes that item's group key; other groups get new
-    keys, above all earlier ones.
+    keys, above all earlier ones. ``choose`` stands in for the named strategy where a benchmark compares another.
     """
     model_labels = np.asarray(labels, dtype=np.int64)
     eligible = ~np.asarray(excluded, dtype=np.bool_)
     size = min(settings.round_size, int(eligible.sum()))
     control = draw_control(model_labels, eligible, _control_size(size, settings), rng)
     eligible[control.items] = False
-    pool = Pool(embeddings, model_labels, scores, eligible)
-    mined = strategy(settings.strategy)(pool, size - len(control.items), rng)
+    first_labels = None if prelabels is None else np.asarray(prelabels, dtype=np.int64)
+    pool = Pool(embeddings, model_labels, scores, eligible, history or no_history(), first_labels)
+    mined = (choose or strategy(settings.strategy))(pool, size - len(control.items), rng)
     eligible[mined.items] = False
     filled = _fill(pool, size - len(control.items) - len(mined.items), settings.strategy, rng)
     items = np.concatenate([mined.items, filled.items, control.items])

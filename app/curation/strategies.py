@@ -1,7 +1,7 @@
 """Ways to choose the items of a round, by name. A strategy sees arrays and a Generator, and says why it chose."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,41 @@ from app.errors import InvalidInput
 
 
 @dataclass(frozen=True)
+class History:
+    """What earlier rounds decided, one row an item with a consensus label, oldest round first; arrays (m,).
+
+    ``items`` are ordinals and ``labels`` consensus labels; ``rounds`` counts from 1; ``trained`` marks the
+    fine-tuning split, so that a strategy which reads labels can leave the evaluation set alone; ``propensities`` is
+    nan for a mined item, else its chance of being drawn for the control slice.
+    """
+
+    items: Ints
+    labels: Ints
+    rounds: Ints
+    trained: Bools
+    propensities: Floats
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+def no_history() -> History:
+    none = np.zeros(0, dtype=np.int64)
+    return History(none, none, none, none.astype(np.bool_), none.astype(np.float64))
+
+
+@dataclass(frozen=True)
 class Pool:
     """What a strategy may look at: embeddings (n, dim), the model's labels (n,) and scores (n, labels) or (n,)
-    for the label given, and which items may be chosen (n,)."""
+    for the label given, which items may be chosen (n,), what earlier rounds decided, and the pre-labeller's labels
+    (n,), -1 for none, where they are known."""
 
     embeddings: AnyArray
     labels: Ints
     scores: AnyArray
     eligible: Bools
+    history: History = field(default_factory=no_history)
+    prelabels: Ints | None = None
 
 
 @dataclass(frozen=True)
