@@ -1,13 +1,13 @@
 """Near-duplicate groups, and a split into fine-tuning and evaluation items that never parts a group."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from app.curation.arrays import AnyArray, Ints, unit_rows
+from app.curation.arrays import AnyArray, Bools, Ints, unit_rows
 from app.errors import InvalidInput
 
 TRAIN, EVALUATION = "train", "evaluation"
@@ -90,6 +90,37 @@ def split_groups(
     _, units = np.unique(keys[free], return_inverse=True) if mode == "grouped" else (None, np.arange(len(free)))
     split[free[_filled(units, target, rng)]] = EVALUATION
     return split
+
+
+def split_round(
+    groups: Ints,
+    earlier: Sequence[str],
+    new: Bools,
+    control: Bools,
+    evaluation_share: float,
+    rng: np.random.Generator,
+    *,
+    mode: str = "grouped",
+) -> AnyArray:
+    """The split of a round's items, one entry per True in ``new``; '' for an item that belongs to neither.
+
+    Rows are the items of all rounds so far: ``groups`` (items,) keys over all of them, ``earlier`` (items,) the
+    split given before or '', ``control`` (items,) the control slice. A near-duplicate of an earlier item follows it;
+    one that would join a training and an evaluation group is left out. The control slice measures the pool, so all
+    of this round's is evaluated, within the evaluation share; mode 'paper' draws every item alike.
+    """
+    before: dict[int, set[str]] = {}
+    for group, split in zip(groups, earlier, strict=True):
+        if split:
+            before.setdefault(int(group), set()).add(str(split))
+    kept_apart = new & control & (mode != "paper")
+    fixed = dict.fromkeys(groups[kept_apart].tolist(), EVALUATION)
+    fixed |= {group: next(iter(splits)) for group, splits in before.items() if len(splits) == 1}
+    mine = np.flatnonzero(new)
+    usable = np.array([len(before.get(int(groups[row]), ())) < 2 for row in mine], dtype=np.bool_)
+    result = np.full(len(mine), "", dtype="<U10")
+    result[usable] = split_groups(groups[mine[usable]], evaluation_share, rng, fixed=fixed, mode=mode)
+    return result
 
 
 def _filled(units: Ints, target: int, rng: np.random.Generator) -> Ints:

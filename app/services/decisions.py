@@ -1,6 +1,5 @@
 """From answers to consensus labels and to a split. Used by workers only: it needs scipy."""
 
-from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.curation.agreement import MISSING
 from app.curation.consensus import consensus
 from app.curation.loop import CONTROL
-from app.curation.splits import EVALUATION, merge_groups, near_duplicate_groups, split_groups
+from app.curation.splits import EVALUATION, TRAIN, merge_groups, near_duplicate_groups, split_round
 from app.db.base import utcnow
 from app.db.tables import BoundaryPair, ConsensusLabel, Item, Round, RoundItem
 from app.services.answers import effective_answers
@@ -78,43 +77,27 @@ def assign_splits(session: Session, round_: Round, embeddings: NDArray[np.float1
     that would join a training and an evaluation group belongs to neither: it gets no split.
     """
     rows = _items_so_far(session, round_)
-    groups = _groups(session, round_, rows, embeddings)
-    earlier: dict[int, set[str]] = defaultdict(set)
-    for row, group in zip(rows, groups, strict=True):
-        if row.round_id != round_.id and row.split:
-            earlier[group].add(row.split)
-    mine = [place for place, row in enumerate(rows) if row.round_id == round_.id]
-    fixed = _control_groups(round_, rows, groups)
-    fixed.update({group: min(splits) for group, splits in earlier.items() if len(splits) == 1})
-    usable = [place for place in mine if len(earlier.get(groups[place], ())) < 2]
-    splits = split_groups(
-        np.array([groups[place] for place in usable], dtype=np.int64),
+    groups = np.array(_groups(session, round_, rows, embeddings), dtype=np.int64)
+    new = np.array([row.round_id == round_.id for row in rows], dtype=np.bool_)
+    splits = split_round(
+        groups,
+        ["" if mine else row.split or "" for row, mine in zip(rows, new, strict=True)],
+        new,
+        np.array([row.reason == CONTROL for row in rows], dtype=np.bool_),
         float(round_.settings["evaluation_share"]),
         np.random.default_rng([round_.seed, 2]),
-        fixed=fixed,
         mode=str(round_.settings["split_mode"]),
     )
-    for place in mine:
-        rows[place].split = None
-    for place, split in zip(usable, splits, strict=True):
-        rows[place].split = str(split)
+    for place, split in zip(np.flatnonzero(new), splits, strict=True):
+        rows[place].split = str(split) or None
     smallest: dict[int, int] = {}
-    for row, group in zip(rows, groups, strict=True):
+    for row, group in zip(rows, groups.tolist(), strict=True):
         smallest[group] = min(smallest.get(group, row.item_id), row.item_id)
-    for row, group in zip(rows, groups, strict=True):
+    for row, group in zip(rows, groups.tolist(), strict=True):
         row.group_key = smallest[group]
     session.flush()
-    counts = [sum(rows[place].split == name for place in mine) for name in ("train", "evaluation")]
-    return SplitResult(counts[0], counts[1], len(mine) - len(usable))
-
-
-def _control_groups(round_: Round, rows: list[RoundItem], groups: list[int]) -> dict[int, str]:
-    """The control slice measures the pool, so all of it is evaluated, within the evaluation share. `paper` mode draws
-    every item alike, as the article does."""
-    if round_.settings["split_mode"] == "paper":
-        return {}
-    chosen = zip(rows, groups, strict=True)
-    return {group: EVALUATION for row, group in chosen if row.round_id == round_.id and row.reason == CONTROL}
+    train, evaluation, left_out = (int((splits == name).sum()) for name in (TRAIN, EVALUATION, ""))
+    return SplitResult(train, evaluation, left_out)
 
 
 def _items_so_far(session: Session, round_: Round) -> list[RoundItem]:
