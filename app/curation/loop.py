@@ -46,7 +46,8 @@ class LoopSettings:
 class RoundPlan:
     """The items of a round; arrays are (items,) and in the same order, control items last.
 
-    ``items`` are ordinals; ``reasons`` is 'control' or the strategy's name and ``reason_details`` is JSON-able;
+    ``items`` are ordinals; ``reasons`` is 'control', the strategy's name or that of its part which chose the item, and
+    ``reason_details`` is JSON-able;
     ``propensities`` is nan for a mined item; ``groups`` are keys that the split and the bootstrap never part;
     ``positions`` is a permutation, the order in which experts see the items. ``note`` says in plain words why the
     round is smaller than asked for, or is "".
@@ -108,9 +109,10 @@ def plan_round(
     filled = _fill(pool, size - len(control.items) - len(mined.items), settings.strategy, rng)
     items = np.concatenate([mined.items, filled.items, control.items])
     partners = _partner_positions(mined)
+    reasons = mined.reasons or [settings.strategy] * len(mined.items)
     return RoundPlan(
         items=items,
-        reasons=[settings.strategy] * len(mined.items) + [FILL] * len(filled.items) + [CONTROL] * len(control.items),
+        reasons=reasons + [FILL] * len(filled.items) + [CONTROL] * len(control.items),
         reason_details=mined.details + filled.details + _control_details(control),
         propensities=np.concatenate([np.full(len(mined.items) + len(filled.items), np.nan), control.propensities]),
         groups=_group_keys(embeddings, items, partners, earlier_items, earlier_groups, settings.near_duplicate),

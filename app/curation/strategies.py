@@ -1,65 +1,22 @@
 """Ways to choose the items of a round, by name. A strategy sees arrays and a Generator, and says why it chose."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from app.curation.arrays import AnyArray, Bools, Floats, Ints
+from app.curation.arrays import AnyArray, Floats, Ints
+from app.curation.choosing import Choice, History, Pool, Strategy, mix, no_history, shortage
+from app.curation.diversity import spread
 from app.curation.pairs import Pairs, mine_pairs, no_pairs
 from app.errors import InvalidInput
 
+__all__ = ["PAIRED", "STRATEGIES", "Choice", "History", "Pool", "Strategy", "no_history", "strategy"]
 
-@dataclass(frozen=True)
-class History:
-    """What earlier rounds decided, one row an item with a consensus label, oldest round first; arrays (m,).
-
-    ``items`` are ordinals and ``labels`` consensus labels; ``rounds`` counts from 1; ``trained`` marks the
-    fine-tuning split, so that a strategy which reads labels can leave the evaluation set alone; ``propensities`` is
-    nan for a mined item, else its chance of being drawn for the control slice.
-    """
-
-    items: Ints
-    labels: Ints
-    rounds: Ints
-    trained: Bools
-    propensities: Floats
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-
-def no_history() -> History:
-    none = np.zeros(0, dtype=np.int64)
-    return History(none, none, none, none.astype(np.bool_), none.astype(np.float64))
-
-
-@dataclass(frozen=True)
-class Pool:
-    """What a strategy may look at: embeddings (n, dim), the model's labels (n,) and scores (n, labels) or (n,)
-    for the label given, which items may be chosen (n,), what earlier rounds decided, and the pre-labeller's labels
-    (n,), -1 for none, where they are known."""
-
-    embeddings: AnyArray
-    labels: Ints
-    scores: AnyArray
-    eligible: Bools
-    history: History = field(default_factory=no_history)
-    prelabels: Ints | None = None
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Chosen ordinals with a JSON-able detail for each; ``note`` says why there are fewer than asked for, or ""."""
-
-    items: Ints
-    details: list[dict[str, Any]]
-    pairs: Pairs
-    note: str = ""
-
-
-Strategy = Callable[[Pool, int, np.random.Generator], Choice]
+CANDIDATES = 8
+"""Of how many times as many uncertain items a diverse choice is made."""
+LIKELY_CANDIDATES = 4
+ENOUGH_LABELS = 10
+"""Fine-tuning labels of every kind that end the exploring: as many as the engines need to choose a threshold."""
 
 
 def boundary(pool: Pool, n_items: int, rng: np.random.Generator) -> Choice:
@@ -73,19 +30,57 @@ def random(pool: Pool, n_items: int, rng: np.random.Generator) -> Choice:
     """Items drawn with equal chance: what any other strategy has to beat."""
     free = np.flatnonzero(pool.eligible)
     items = rng.choice(free, min(n_items, len(free)), replace=False)
-    return Choice(items, [{} for _ in items], no_pairs(), _shortage(len(items), n_items))
+    return Choice(items, [{} for _ in items], no_pairs(), shortage(len(items), n_items))
 
 
 def margin(pool: Pool, n_items: int, rng: np.random.Generator) -> Choice:
     """Items whose two best scores differ least (Scheffer, Decomain & Wrobel 2001); ties fall at random."""
-    free = rng.permutation(np.flatnonzero(pool.eligible))
-    margins = _margins(pool.scores, free)
-    order = np.argsort(margins, kind="stable")[:n_items]
-    details: list[dict[str, Any]] = [{"margin": float(value)} for value in margins[order]]
-    return Choice(free[order], details, no_pairs(), _shortage(len(order), n_items))
+    items, margins = _least_sure(pool, n_items, rng)
+    return _with_margins(items, margins, n_items)
 
 
-STRATEGIES: dict[str, Strategy] = {"boundary": boundary, "random": random, "margin": margin}
+def margin_diverse(pool: Pool, n_items: int, rng: np.random.Generator) -> Choice:
+    """Of the items that the model is least sure of, those that lie far apart (after Zhdanov 2019)."""
+    items, margins = _least_sure(pool, CANDIDATES * n_items, rng)
+    kept = spread(pool.embeddings, items, n_items, rng)
+    return _with_margins(items[kept], margins[kept], n_items)
+
+
+def likely(pool: Pool, n_items: int, rng: np.random.Generator) -> Choice:
+    """Items with the highest scores of the rarer labels, far apart: most of a rare label's items are never seen by
+    chance. Rare is what the model gives less often than its most frequent label; such labels share evenly."""
+    scores = _scores_by_label(pool)
+    given = np.bincount(pool.labels[pool.eligible], minlength=scores.shape[1])
+    rare = np.delete(np.arange(len(given)), given.argmax())
+    items, details = [np.zeros(0, dtype=np.int64)], list[dict[str, Any]]()
+    for number, label in enumerate(rare):
+        share = -(-(n_items - len(details)) // (len(rare) - number))
+        free = rng.permutation(np.flatnonzero(pool.eligible))
+        top = free[np.argsort(-scores[free, label], kind="stable")[: LIKELY_CANDIDATES * share]]
+        found = top[spread(pool.embeddings, top, share, rng)]
+        pool = pool.without(found)
+        items.append(found)
+        details += [{"label": int(label), "score": float(scores[item, label])} for item in found]
+    return Choice(np.concatenate(items), details, no_pairs(), shortage(len(details), n_items))
+
+
+def hybrid(pool: Pool, n_items: int, rng: np.random.Generator) -> Choice:
+    """Explore while labels are few: half of the round are likely items of the rarer labels, half are drawn at random,
+    which a threshold needs. Then ask where the model is least sure, and about different texts."""
+    if _explored(pool):
+        found = margin_diverse(pool, n_items, rng)
+        return Choice(found.items, found.details, found.pairs, found.note, ["margin"] * len(found.items))
+    half = n_items // 2
+    return mix(pool, [("likely", likely, half), ("random", random, n_items - half)], rng)
+
+
+STRATEGIES: dict[str, Strategy] = {
+    "boundary": boundary,
+    "random": random,
+    "margin": margin,
+    "margin_diverse": margin_diverse,
+    "hybrid": hybrid,
+}
 PAIRED = frozenset({"boundary"})
 """Strategies that choose whole pairs."""
 
@@ -95,6 +90,40 @@ def strategy(name: str) -> Strategy:
     if name not in STRATEGIES:
         raise InvalidInput(f"There is no strategy {name}; choose {', '.join(STRATEGIES)}.", field="strategy")
     return STRATEGIES[name]
+
+
+def _explored(pool: Pool) -> bool:
+    """Whether the fine-tuning set has enough items of every label that it could have."""
+    labels = pool.history.labels[pool.history.trained]
+    counts = np.bincount(labels, minlength=_label_count(pool))
+    return bool(counts.min() >= ENOUGH_LABELS)
+
+
+def _label_count(pool: Pool) -> int:
+    return int(pool.scores.shape[1]) if pool.scores.ndim == 2 else int(pool.labels.max(initial=0)) + 1
+
+
+def _scores_by_label(pool: Pool) -> AnyArray:
+    """Scores (n, labels). Where only the given label's score is known, other labels share what it leaves."""
+    if pool.scores.ndim == 2:
+        return pool.scores
+    labels = max(_label_count(pool), 2)
+    scores = np.repeat((1 - pool.scores)[:, None] / (labels - 1), labels, axis=1)
+    scores[np.arange(len(scores)), pool.labels] = pool.scores
+    return scores
+
+
+def _least_sure(pool: Pool, n_items: int, rng: np.random.Generator) -> tuple[Ints, Floats]:
+    """At most ``n_items`` eligible items of least margin, and their margins."""
+    free = rng.permutation(np.flatnonzero(pool.eligible))
+    margins = _margins(pool.scores, free)
+    order = np.argsort(margins, kind="stable")[:n_items]
+    return free[order], margins[order]
+
+
+def _with_margins(items: Ints, margins: Floats, asked: int) -> Choice:
+    details: list[dict[str, Any]] = [{"margin": float(value)} for value in margins]
+    return Choice(items, details, no_pairs(), shortage(len(items), asked))
 
 
 def _margins(scores: AnyArray, items: Ints) -> Floats:
@@ -116,7 +145,3 @@ def _pair_details(pairs: Pairs, k: int) -> list[dict[str, Any]]:
         "labels": [int(pairs.left_label[k]), int(pairs.right_label[k])],
     }
     return [{"partner": int(pairs.right[k]), **shared}, {"partner": int(pairs.left[k]), **shared}]
-
-
-def _shortage(found: int, asked: int) -> str:
-    return "" if found >= asked else f"Only {found} of {asked} items were left to choose from."
