@@ -95,7 +95,8 @@ def test_a_wrong_command_line_ends_with_2(folder: Path) -> None:
     assert run("nonsense").exit_code == 2
     assert run("round", "start").exit_code == 2
     assert run("demo", "--json", "figures.json").exit_code == 2
-    assert run("simulate", "--strategy", "guess").exit_code == 2
+    assert run("simulate", "--rounds", "0").exit_code == 2
+    assert "no strategy guess" in refused(run("simulate", "--strategies", "guess"))
 
 
 def test_without_a_database_a_command_says_how_to_make_one_and_makes_none(folder: Path) -> None:

@@ -1,0 +1,39 @@
+"""The simulated crowd errs as much as it is told to."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import cohen_kappa_score
+
+from app.simulate.crowd import matched_crowd, simulated_crowd
+from app.simulate.data import Data
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(0, 1), st.floats(0.02, 0.98), st.integers(0, 99))
+def test_a_crowd_has_the_kappa_asked_for_and_keeps_every_labels_share(kappa: float, share: float, seed: int) -> None:
+    truth = (np.arange(20_000) < share * 20_000).astype(np.int64)
+    crowd = simulated_crowd(truth, kappa, np.random.default_rng(seed))
+    assert crowd.labels.sum() == truth.sum()
+    assert crowd.kappa == pytest.approx(cohen_kappa_score(crowd.labels, truth), abs=1e-9)
+    assert crowd.kappa == pytest.approx(kappa, abs=0.08)
+
+
+def test_a_crowd_of_three_labels_has_the_kappa_asked_for() -> None:
+    truth = np.random.default_rng(0).integers(0, 3, 30_000)
+    assert simulated_crowd(truth, 0.59, np.random.default_rng(1)).kappa == pytest.approx(0.59, abs=0.02)
+
+
+def data(texts: list[str], truth: list[int]) -> Data:
+    return Data("d", texts, np.array(truth), np.zeros((len(texts), 0), dtype=np.int64), [], 2)
+
+
+def test_a_real_crowd_is_matched_by_text_and_only_if_it_knows_nearly_all() -> None:
+    pool = data([f"t{i}" for i in range(10)], [0, 1] * 5)
+    crowd = data([f"t{i}" for i in range(9, 0, -1)], [1] * 9)
+    found = matched_crowd(pool, crowd)
+    assert found is not None
+    assert found.labels.tolist() == [-1] + [1] * 9
+    assert found.real
+    assert matched_crowd(pool, crowd.take(np.arange(8))) is None
