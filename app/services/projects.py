@@ -27,7 +27,9 @@ class ProjectSettings(BaseModel):
     evaluation_share: float = Field(
         0.38, gt=0, lt=1, title="Evaluation share", description="Share of the labels kept for evaluation."
     )
-    strategy: Literal["boundary", "random", "margin"] = Field("boundary", title="How items are chosen")
+    strategy: Literal["boundary", "hybrid", "margin_diverse", "margin", "random"] = Field(
+        "boundary", title="How items are chosen"
+    )
     split_mode: Literal["grouped", "paper"] = Field(
         "grouped", title="Split", description="'grouped' keeps twins together; 'paper' splits item by item."
     )

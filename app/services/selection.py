@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
+from app.curation.choosing import History
 from app.curation.loop import RoundPlan
+from app.curation.splits import TRAIN
 from app.db.base import utcnow
-from app.db.tables import Assignment, BoundaryPair, Item, Round, RoundItem
+from app.db.tables import Assignment, BoundaryPair, ConsensusLabel, Item, Round, RoundItem
 from app.errors import Conflict
 from app.services.predictions import Predictions
 
@@ -21,6 +24,29 @@ def chosen_before(session: Session, project_id: int) -> list[int]:
             .join(Round, Round.id == RoundItem.round_id)
             .where(Round.project_id == project_id, Round.state != "cancelled")
         )
+    )
+
+
+def decided_before(session: Session, project_id: int) -> History:
+    """Every item of a finished round that has a consensus label, as strategies see it; an item that waits for a tie to
+    be decided is not there."""
+    rows = session.execute(
+        select(Item.ordinal, ConsensusLabel.label, Round.number, RoundItem.split, RoundItem.propensity)
+        .join(RoundItem, RoundItem.item_id == Item.id)
+        .join(Round, Round.id == RoundItem.round_id)
+        .join(
+            ConsensusLabel,
+            (ConsensusLabel.round_id == RoundItem.round_id) & (ConsensusLabel.item_id == RoundItem.item_id),
+        )
+        .where(Round.project_id == project_id, Round.state == "done", ConsensusLabel.label.is_not(None))
+        .order_by(Round.number, Item.ordinal)
+    ).all()
+    return History(
+        items=np.array([row.ordinal for row in rows], dtype=np.int64),
+        labels=np.array([row.label for row in rows], dtype=np.int64),
+        rounds=np.array([row.number for row in rows], dtype=np.int64),
+        trained=np.array([row.split == TRAIN for row in rows], dtype=np.bool_),
+        propensities=np.array([np.nan if row.propensity is None else row.propensity for row in rows]),
     )
 
 

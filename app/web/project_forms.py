@@ -62,11 +62,14 @@ METHOD = (
     FieldWords(
         "strategy",
         "How items are chosen",
-        "Boundary pairs are near texts that the model labels differently: the published method.",
+        "Boundary pairs are near texts that the model labels differently: the published method. The hybrid looks "
+        "for the rarer labels first, and then for different texts that the model is unsure of.",
         "Choose one of the list.",
         "choice",
         (
             ("boundary", "Boundary pairs"),
+            ("hybrid", "Hybrid: find rare labels, then where the model is unsure"),
+            ("margin_diverse", "Where the model is unsure, different texts"),
             ("margin", "Where the model is least sure"),
             ("random", "At random, to compare with"),
         ),

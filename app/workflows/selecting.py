@@ -22,6 +22,7 @@ def mine(round_id: int) -> None:
     with here.db.read() as session:
         model = predictions.load_predictions(session, facts.base_model_id, len(facts.labels), len(embeddings))
         taken = selection.chosen_before(session, facts.project_id)
+        history = selection.decided_before(session, facts.project_id)
     excluded = model.labels < 0
     excluded[taken] = True
     plan = plan_round(
@@ -31,6 +32,7 @@ def mine(round_id: int) -> None:
         excluded,
         loop_settings(facts.settings),
         np.random.default_rng([facts.seed, 1]),
+        history=history,
     )
 
     def open_review(session: Session) -> None:

@@ -1,14 +1,19 @@
 """What a round chose is stored whole, or not at all."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from sqlalchemy import func, select, update
 
 from app.curation.loop import LoopSettings, plan_round
-from app.db.tables import Assignment, BoundaryPair, Item, Project, Round, RoundItem
+from app.curation.strategies import STRATEGIES
+from app.db.tables import Assignment, BoundaryPair, ConsensusLabel, Item, Project, Round, RoundItem
 from app.errors import Conflict
 from app.services import selection
 from app.services.predictions import Predictions
+from app.services.projects import ProjectSettings
+from app.web.project_forms import METHOD
 from tests.factories import make_items, make_project
 from tests.services.review_factories import add_round
 
@@ -108,3 +113,39 @@ def test_items_of_earlier_rounds_are_taken_and_those_of_cancelled_ones_are_not(d
     with db.write() as session:
         session.execute(update(Round).values(state="cancelled"))
         assert selection.chosen_before(session, project) == []
+
+
+def test_strategies_see_what_finished_rounds_decided_and_nothing_of_open_or_cancelled_ones(db):
+    with db.write() as session:
+        other = make_project(session)
+        make_items(session, other, 3)
+        project = make_project(session)
+        items = make_items(session, project, 8)
+        wanted = [("done", 1, items[4:7]), ("cancelled", 2, items[2:4]), ("review", 3, items[0:2])]
+        for state, number, members in wanted:
+            round_ = add_round(session, project, [item.id for item in members], overlap=2, number=number)
+            round_.state = state
+            session.flush()
+            for item in members:
+                session.add(ConsensusLabel(round_id=round_.id, item_id=item.id, label=1, source="majority", votes=2))
+        done = session.scalars(select(RoundItem).join(Round).where(Round.state == "done")).all()
+        done[0].split, done[1].split, done[1].propensity = "train", "evaluation", 0.25
+        tie = session.scalars(select(ConsensusLabel).where(ConsensusLabel.item_id == items[6].id)).one()
+        tie.label, tie.source = None, "tie"
+        project_id, other_id = project.id, other.id
+    with db.read() as session:
+        history = selection.decided_before(session, project_id)
+        nothing = selection.decided_before(session, other_id)
+    assert history.items.tolist() == [4, 5]
+    assert history.labels.tolist() == [1, 1]
+    assert history.rounds.tolist() == [1, 1]
+    assert history.trained.tolist() == [True, False]
+    np.testing.assert_array_equal(history.propensities, [np.nan, 0.25])
+    assert len(nothing) == 0
+    assert (nothing.items.dtype, nothing.trained.dtype, nothing.propensities.dtype) == (np.int64, np.bool_, np.float64)
+
+
+def test_a_project_may_choose_every_strategy_that_there_is_and_the_form_offers_them():
+    offered = next(field for field in METHOD if field.name == "strategy")
+    assert set(get_args(ProjectSettings.model_fields["strategy"].annotation)) == set(STRATEGIES)
+    assert {value for value, _ in offered.options} == set(STRATEGIES)

@@ -1,7 +1,7 @@
 """Rounds and ties: what an admin does by POST, and that nobody else can."""
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.db.base import utcnow
 from app.db.tables import (
@@ -216,6 +216,26 @@ def test_chosen_items_say_why_and_hostile_texts_are_escaped(scene):
     assert HOSTILE not in page
     assert HOSTILE not in admin.get(scene.path("/rounds/1")).text
     assert "No items here" in admin.get(scene.path("/rounds/1/items?reason=control")).text
+
+
+@pytest.mark.parametrize(
+    ("reason", "detail", "summary", "why"),
+    [
+        ("likely", {"label": 1, "score": 0.83}, "likely to have a rarer label", "(0.83), a label that the model gives"),
+        ("margin", {"margin": 0.0123}, "by margin", "two best scores differ by 0.012"),
+        ("margin_diverse", {"margin": 0.0123}, "by margin, far apart", "two best scores differ by 0.012"),
+        ("random", {}, "at random", "Drawn at random from the pool."),
+    ],
+)
+def test_every_part_of_a_mixed_strategy_is_explained(scene, reason, detail, summary, why):
+    fill(scene)
+    admin = scene.browser("admin")
+    admin.post(scene.path("/rounds"))
+    put_into(scene, "review")
+    with scene.db.write() as session:
+        session.execute(update(RoundItem).values(reason=reason, reason_detail=detail))
+    assert summary in admin.get(scene.path("/rounds/1")).text
+    assert why in admin.get(scene.path("/rounds/1/items")).text
 
 
 def test_a_tie_shows_both_answers_and_a_decision_takes_the_round_on(scene):
