@@ -17,8 +17,9 @@ ONLY_WITH_A_GPU = re.compile(r"(nvidia|cuda|triton)\b")
 
 def main() -> None:
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "uv"], check=True)
-    command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--extra", "worker", "--group", "dev"]
-    options = ["--group", "assets", "--python-version", "3.11", "--no-header", "--no-annotate", "-q"]
+    command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--extra", "worker"]
+    groups = ["--group", "dev", "--group", "assets", "--group", "peers"]
+    options = [*groups, "--python-version", "3.11", "--no-header", "--no-annotate", "-q"]
     subprocess.run(
         [*command, *options, *sys.argv[1:], "-o", LOCK.name], cwd=ROOT, check=True, stdout=subprocess.DEVNULL
     )
