@@ -171,8 +171,9 @@ def _scores_of(view: _View, with_embeddings: bool) -> Any:
     return Scores(classes=np.arange(view.scores.shape[1]))
 
 
-def _scikit_activeml(build: Callable[[Any, _View], Any], reads: str) -> Strategy:
-    """``build`` makes the library's strategy, which ``reads`` 'embeddings', 'scores' or 'both'."""
+def _scikit_activeml(build: Callable[[Any, _View], Any], reads: str, model: str = "clf") -> Strategy:
+    """``build`` makes the library's strategy, which ``reads`` 'embeddings', 'scores' or 'both'; ``model`` is what it
+    calls the classifier."""
 
     def query(view: _View, n: int) -> Ints:
         strategy = build(_library("skactiveml.pool"), view)
@@ -182,9 +183,15 @@ def _scikit_activeml(build: Callable[[Any, _View], Any], reads: str) -> Strategy
             return np.asarray(strategy.query(view.embeddings, labels, batch_size=n))
         classifier = _scores_of(view, with_embeddings=reads == "both")
         positions = np.arange(len(view.items), dtype=np.float64)[:, None]
-        return np.asarray(strategy.query(positions, labels, clf=classifier, fit_clf=False, batch_size=n))
+        fitted = {model: classifier, f"fit_{model}": False}
+        return np.asarray(strategy.query(positions, labels, **fitted, batch_size=n))
 
     return _adapt(query)
+
+
+def _clue(library: Any, view: _View) -> Any:
+    """It does not hand its seed on to the clustering."""
+    return library.Clue(cluster_algo_dict={"random_state": view.seed}, random_state=view.seed)
 
 
 def _prob_cover(library: Any, view: _View) -> Any:
@@ -206,6 +213,8 @@ PEERS: dict[str, Strategy] = {
         lambda library, view: library.ContrastiveAL(random_state=view.seed), "both"
     ),
     "skactiveml:badge": _scikit_activeml(lambda library, view: library.Badge(random_state=view.seed), "both"),
+    "skactiveml:clue": _scikit_activeml(_clue, "both", model="estimator"),
+    "skactiveml:falcun": _scikit_activeml(lambda library, view: library.Falcun(random_state=view.seed), "scores"),
     "skactiveml:coreset": _scikit_activeml(lambda library, view: library.CoreSet(random_state=view.seed), "embeddings"),
     "skactiveml:typiclust": _scikit_activeml(
         lambda library, view: library.TypiClust(random_state=view.seed), "embeddings"
