@@ -13,10 +13,11 @@ PASSES = 20
 
 
 def spread(embeddings: AnyArray, candidates: Ints, n_items: int, rng: np.random.Generator) -> Ints:
-    """Positions in ``candidates`` of at most ``n_items`` that lie far apart, after Zhdanov 2019: k-means of the
-    candidates into as many clusters as items, and of each cluster the item nearest its centre.
+    """Positions in ``candidates`` of at most ``n_items`` that lie far apart, after Zhdanov 2019: weighted k-means of
+    the candidates into as many clusters as items, and of each cluster the item nearest its centre.
 
-    ``candidates`` (m,) are rows of ``embeddings``, and only those are read. More than 256 items come from 256
+    ``candidates`` (m,) are rows of ``embeddings``, best first, and only those are read. Of rank r, from 0, a candidate
+    weighs n_items / (n_items + r): by rank and not by score, because scores of different models differ in scale. More than 256 items come from 256
     clusters, each giving its nearest, then its second nearest, and so on; so time is m * 256 * dim at most.
     """
     if len(candidates) <= n_items:
@@ -28,7 +29,7 @@ def spread(embeddings: AnyArray, candidates: Ints, n_items: int, rng: np.random.
     with warnings.catch_warnings():
         # Fewer distinct rows than clusters is no fault: the other clusters give a second item.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        clusters = model.fit_predict(rows)
+        clusters = model.fit_predict(rows, sample_weight=n_items / (n_items + np.arange(len(rows))))
     distances = np.linalg.norm(rows - model.cluster_centers_[clusters], axis=1)
     rank = _rank_within(clusters, distances)
     return np.lexsort((distances, rank))[:n_items]
