@@ -6,7 +6,7 @@ named `tests`, which would hide ours):
 
     pip install --no-deps --target .make/peers -c requirements.lock --group peers && rm -r .make/peers/tests
     PYTHONPATH=.make/peers python -m benchmarks.peers
-    PYTHONPATH=.make/peers linecall simulate --strategy-module benchmarks.peers --strategies margin,skactiveml:badge …
+    PYTHONPATH=.make/peers python -m app.cli simulate --strategy-module benchmarks.peers --strategies smalltext:badge …
 
 Candidates are the eligible items, and labelled items those of the fine-tuning split; items of the evaluation split are
 shown to no library. Where a library asks a classifier, it gets the scores of the pool's model, in the first round the
