@@ -5,7 +5,6 @@ pairs, and if there are more than the budget, prefer pairs that cover a larger a
 settled in docs/method.md.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -13,11 +12,11 @@ import numpy as np
 
 from app.curation.arrays import AnyArray, Bools, Floats32, Ints, unit_rows
 from app.curation.clustering import Clusters, cluster_side, overlapping
+from app.curation.nearest import Matches, search
 from app.curation.splits import exact_groups
 
-BLOCK_CELLS = 4_000_000
 SHORTLIST = 4
-MAX_CLUSTER_PAIRS = 1024
+PER_CELL = 8
 MAX_PASSES = 16
 
 
@@ -91,12 +90,13 @@ def _mine_boundary(
 ) -> tuple[list[Candidate], str]:
     overlaps = overlapping(embeddings, left, right)
     note = "" if overlaps.overlapping else "No clusters overlap, so the nearest clusters were searched."
-    cells = list(zip(overlaps.left.tolist(), overlaps.right.tolist(), strict=True))[:MAX_CLUSTER_PAIRS]
     chosen: list[Candidate] = []
     for _ in range(MAX_PASSES):
-        lists = [_nearest_pairs(embeddings, left, right, cell, used) for cell in cells]
-        cells = [cell for cell, found in zip(cells, lists, strict=True) if found]
-        shortlist = _round_robin(lists, SHORTLIST * (quota - len(chosen)), used, reuse_items)
+        wanted = SHORTLIST * (quota - len(chosen))
+        # Room for cells that have less than their share; what is still missing, a later pass finds.
+        per_cell = max(PER_CELL, SHORTLIST * wanted // int(overlaps.cells.sum()))
+        found = search(embeddings, left, right, overlaps.cells, used, per_cell)
+        shortlist = _round_robin(found, wanted, used, reuse_items)
         spread = _spread(embeddings, shortlist, quota - len(chosen))
         chosen += spread
         for a, b, *_ in spread:
@@ -106,66 +106,19 @@ def _mine_boundary(
     return chosen, note
 
 
-def _nearest_pairs(
-    embeddings: AnyArray, left: Clusters, right: Clusters, cell: tuple[int, int], used: Bools
-) -> list[Candidate]:
-    """Each unused item's nearest of the other side within two clusters, nearest pairs first, each item once."""
-    a, b = (side.members[number] for side, number in zip((left, right), cell, strict=True))
-    a, b = a[~used[a]], b[~used[b]]
-    if not len(a) or not len(b):
-        return []
-    pairs, cosines = _nearest_both_ways(unit_rows(embeddings[a]), unit_rows(embeddings[b]))
-    order = np.argsort(-cosines, kind="stable")
-    taken_a, taken_b = np.zeros(len(a), np.bool_), np.zeros(len(b), np.bool_)
-    found: list[Candidate] = []
-    for k in order:
-        i, j = pairs[k]
-        if taken_a[i] or taken_b[j]:
-            continue
-        taken_a[i] = taken_b[j] = True
-        found.append((int(a[i]), int(b[j]), float(cosines[k]), *cell))
-    return found
-
-
-def _nearest_both_ways(a: Floats32, b: Floats32) -> tuple[Ints, Floats32]:
-    """Index pairs (i, j) and cosines: every row of ``a`` with its nearest of ``b``, and the reverse."""
-    rows = max(1, BLOCK_CELLS // len(b))
-    best_b = np.full(len(b), -np.inf, dtype=np.float32)
-    from_b = np.zeros(len(b), dtype=np.int64)
-    from_a, best_a = [], []
-    for start in range(0, len(a), rows):
-        cosines = a[start : start + rows] @ b.T
-        nearest = cosines.argmax(axis=1)
-        from_a.append(nearest)
-        best_a.append(cosines[np.arange(len(nearest)), nearest])
-        top = cosines.argmax(axis=0)
-        value = cosines[top, np.arange(len(b))]
-        better = value > best_b
-        best_b[better], from_b[better] = value[better], top[better] + start
-    forward = np.column_stack([np.arange(len(a)), np.concatenate(from_a)])
-    backward = np.column_stack([from_b, np.arange(len(b))])
-    return np.concatenate([forward, backward]), np.concatenate([*best_a, best_b])
-
-
-def _round_robin(lists: list[list[Candidate]], size: int, used: Bools, reuse_items: bool) -> list[Candidate]:
+def _round_robin(found: Matches, size: int, used: Bools, reuse_items: bool) -> list[Candidate]:
     """The nearest pair of each pair of clusters, then the second of each, and so on; each item once."""
     taken = used.copy()
     chosen: list[Candidate] = []
-    for layer in _layers(lists):
-        for pair in layer:
-            if len(chosen) == size:
-                return chosen
-            if taken[pair[0]] or taken[pair[1]]:
-                continue
-            taken[[pair[0], pair[1]]] = not reuse_items
-            chosen.append(pair)
+    for k in np.lexsort((-found.similarity, found.rank)).tolist():
+        if len(chosen) == size:
+            break
+        left, right = int(found.left[k]), int(found.right[k])
+        if not taken[left] and not taken[right]:
+            taken[[left, right]] = not reuse_items
+            clusters = int(found.left_cluster[k]), int(found.right_cluster[k])
+            chosen.append((left, right, float(found.similarity[k]), *clusters))
     return chosen
-
-
-def _layers(lists: list[list[Candidate]]) -> Iterator[list[Candidate]]:
-    depth = max((len(found) for found in lists), default=0)
-    for rank in range(depth):
-        yield sorted((found[rank] for found in lists if len(found) > rank), key=lambda pair: -pair[2])
 
 
 def _spread(embeddings: AnyArray, candidates: list[Candidate], size: int) -> list[Candidate]:

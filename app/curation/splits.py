@@ -1,6 +1,5 @@
 """Near-duplicate groups, and a split into fine-tuning and evaluation items that never parts a group."""
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -35,24 +34,57 @@ def near_duplicate_groups(embeddings: AnyArray, threshold: float = NEAR_DUPLICAT
 
 
 def exact_groups(embeddings: AnyArray, items: Ints | None = None) -> tuple[Ints, Ints]:
-    """Group id of each row (or of each row in ``items``) by its exact bytes, and the first of each group.
+    """Group id of each row (or of each row in ``items``) by its exact numbers, and the first of each group.
 
     Groups are numbered by first appearance; firsts are positions in the rows looked at, which are read by blocks.
+    Rows are compared by a 64-bit hash first and in full only where two hashes are equal.
     """
     looked_at = np.arange(len(embeddings)) if items is None else items
-    seen: dict[bytes, int] = {}
-    groups = np.empty(len(looked_at), dtype=np.int64)
-    firsts: list[int] = []
+    hashes = np.empty(len(looked_at), dtype=np.uint64)
     for start in range(0, len(looked_at), BLOCK):
-        # Adding zero turns -0.0 into 0.0, which is the same number in other bytes.
-        block = np.ascontiguousarray(np.asarray(embeddings[looked_at[start : start + BLOCK]]) + 0.0)
-        for offset, row in enumerate(block):
-            key = hashlib.blake2b(row, digest_size=16).digest()
-            group = seen.setdefault(key, len(firsts))
-            if group == len(firsts):
-                firsts.append(start + offset)
-            groups[start + offset] = group
-    return groups, np.array(firsts, dtype=np.int64)
+        hashes[start : start + BLOCK] = _hashes(_words(embeddings, looked_at[start : start + BLOCK]))
+    _, firsts, groups = np.unique(hashes, return_index=True, return_inverse=True)
+    repeated = np.flatnonzero(firsts[groups] != np.arange(len(groups)))
+    differing = _differing(embeddings, looked_at, repeated, firsts[groups[repeated]])
+    if len(differing):
+        groups = _told_apart(embeddings, looked_at, groups, np.unique(groups[differing]))
+    return _by_appearance(groups)
+
+
+def _words(embeddings: AnyArray, items: Ints) -> AnyArray:
+    """Rows as 64-bit words, padded with zeros; -0.0 becomes 0.0, which is the same number in other bits."""
+    rows = np.array(embeddings[items])
+    bits = rows.view(f"u{rows.itemsize}")
+    bits[bits == 1 << (8 * rows.itemsize - 1)] = 0
+    missing = -(bits.shape[1] * bits.itemsize) % 8 // bits.itemsize
+    return (np.pad(bits, ((0, 0), (0, missing))) if missing else bits).view(np.uint64)
+
+
+def _hashes(words: AnyArray) -> AnyArray:
+    """A sum of words times odd multipliers, modulo 2**64; the shift lets high bits of a word reach low ones."""
+    multipliers = np.random.default_rng(0).integers(0, 2**63, words.shape[1], dtype=np.uint64) * 2 + 1
+    hashes: AnyArray = ((words ^ (words >> np.uint64(29))) * multipliers).sum(axis=1, dtype=np.uint64)
+    return hashes
+
+
+def _differing(embeddings: AnyArray, items: Ints, left: Ints, right: Ints) -> Ints:
+    """Which positions ``left`` hold another row than the position beside them in ``right``."""
+    different = [np.zeros(0, dtype=np.int64)]
+    for start in range(0, len(left), BLOCK):
+        part = slice(start, start + BLOCK)
+        same = (_words(embeddings, items[left[part]]) == _words(embeddings, items[right[part]])).all(axis=1)
+        different.append(left[part][~same])
+    return np.concatenate(different)
+
+
+def _told_apart(embeddings: AnyArray, items: Ints, groups: Ints, shared: Ints) -> Ints:
+    """``groups`` with each of the groups ``shared``, whose rows have one hash by chance, split by their rows."""
+    result = groups.copy()
+    for group in shared:
+        members = np.flatnonzero(groups == group)
+        _, apart = np.unique(_words(embeddings, items[members]), axis=0, return_inverse=True)
+        result[members] = result.max() + 1 + apart
+    return result
 
 
 def merge_groups(n: int, pairs: Iterable[tuple[int, int]], duplicates: Ints | None = None) -> Ints:
@@ -137,8 +169,13 @@ def _filled(units: Ints, target: int, rng: np.random.Generator) -> Ints:
 def _components(n: int, left: Ints, right: Ints) -> Ints:
     """Connected components of n nodes, numbered by first appearance."""
     graph = sparse.coo_matrix((np.ones(len(left), dtype=np.int8), (left, right)), shape=(n, n))
-    found = connected_components(graph, directed=False)[1]
-    _, firsts, inverse = np.unique(found, return_index=True, return_inverse=True)
+    return _by_appearance(connected_components(graph, directed=False)[1])[0]
+
+
+def _by_appearance(groups: AnyArray) -> tuple[Ints, Ints]:
+    """Groups renumbered by first appearance, and the position of each group's first."""
+    _, firsts, inverse = np.unique(groups, return_index=True, return_inverse=True)
+    order = np.argsort(firsts)
     rank = np.empty(len(firsts), dtype=np.int64)
-    rank[np.argsort(firsts)] = np.arange(len(firsts))
-    return rank[inverse]
+    rank[order] = np.arange(len(firsts))
+    return rank[inverse], firsts[order]

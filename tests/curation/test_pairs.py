@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from app.curation.clustering import cluster_side, overlapping
-from app.curation.pairs import _nearest_both_ways, mine_pairs
+from app.curation.pairs import mine_pairs
 from app.curation.strategies import STRATEGIES, Pool, strategy
 from app.errors import InvalidInput
 
@@ -62,16 +62,6 @@ def test_every_reported_pair_is_a_nearest_neighbour_when_one_cluster_holds_each_
     pairs = mine(rows, labels, 1)
     cosines = rows[labels == 0] @ rows[labels == 1].T
     assert pairs.similarity[0] == pytest.approx(cosines.max(), abs=1e-6)
-
-
-def test_the_blocked_search_finds_the_exact_nearest_both_ways(monkeypatch):
-    monkeypatch.setattr("app.curation.pairs.BLOCK_CELLS", 500)
-    a, b = sphere(70, 16, 0), sphere(45, 16, 1)
-    found, cosines = _nearest_both_ways(a, b)
-    exact = a @ b.T
-    assert found[:70, 1].tolist() == exact.argmax(axis=1).tolist()
-    assert found[70:, 0].tolist() == exact.argmax(axis=0).tolist()
-    np.testing.assert_allclose(cosines, exact[found[:, 0], found[:, 1]], atol=1e-6)
 
 
 def test_with_more_pairs_than_budget_several_areas_are_covered():

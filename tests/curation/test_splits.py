@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.curation.splits import merge_groups, near_duplicate_groups, split_groups
+from app.curation import splits
+from app.curation.splits import exact_groups, merge_groups, near_duplicate_groups, split_groups
 from app.errors import InvalidInput
 
 
@@ -76,3 +77,26 @@ def test_which_groups_are_drawn_is_random_but_repeatable():
 def test_an_unknown_mode_is_refused():
     with pytest.raises(InvalidInput):
         split_groups(np.arange(3), 0.5, np.random.default_rng(0), mode="other")
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("hashes_differ", [True, False])
+def test_exact_groups_are_those_of_equal_rows_even_if_hashes_collide(kind, hashes_differ, monkeypatch):
+    if not hashes_differ:
+        monkeypatch.setattr(splits, "_hashes", lambda words: words[:, 0] % np.uint64(3))
+    monkeypatch.setattr(splits, "BLOCK", 16)
+    rng = np.random.default_rng(0)
+    for dim in (1, 3, 4, 5):
+        rows = rng.integers(-1, 2, (120, dim)).astype(kind)
+        rows[rng.random((120, dim)) < 0.2] = -0.0
+        items = np.flatnonzero(rng.random(120) < 0.8)
+        groups, firsts = exact_groups(rows, items)
+        seen = {}
+        expected = [seen.setdefault(tuple(row), len(seen)) for row in (rows[items] + 0.0).tolist()]
+        assert groups.tolist() == expected
+        assert firsts.tolist() == [expected.index(group) for group in range(len(seen))]
+
+
+def test_no_rows_have_no_groups():
+    groups, firsts = exact_groups(np.zeros((0, 8), np.float16))
+    assert len(groups) == len(firsts) == 0
