@@ -9,6 +9,9 @@ import numpy as np
 from app.curation.arrays import AnyArray, Bools, Floats, Ints
 from app.curation.pairs import Pairs, no_pairs
 
+RANDOM = "random"
+"""The reason of an item that chance alone chose, to train on."""
+
 
 @dataclass(frozen=True)
 class History:
@@ -16,7 +19,8 @@ class History:
 
     ``items`` are ordinals and ``labels`` consensus labels; ``rounds`` counts from 1; ``trained`` marks the
     fine-tuning split, so that a strategy which reads labels can leave the evaluation set alone; ``propensities`` is
-    nan for a mined item, else its chance of being drawn for the control slice.
+    nan for a mined item, else its chance of being drawn for the control slice; ``reasons`` says what chose each, and
+    is empty where that is not known.
     """
 
     items: Ints
@@ -24,6 +28,7 @@ class History:
     rounds: Ints
     trained: Bools
     propensities: Floats
+    reasons: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.items)

@@ -16,9 +16,10 @@ def spread(embeddings: AnyArray, candidates: Ints, n_items: int, rng: np.random.
     """Positions in ``candidates`` of at most ``n_items`` that lie far apart, after Zhdanov 2019: weighted k-means of
     the candidates into as many clusters as items, and of each cluster the item nearest its centre.
 
-    ``candidates`` (m,) are rows of ``embeddings``, best first, and only those are read. Of rank r, from 0, a candidate
-    weighs n_items / (n_items + r): by rank and not by score, because scores of different models differ in scale. More than 256 items come from 256
-    clusters, each giving its nearest, then its second nearest, and so on; so time is m * 256 * dim at most.
+    ``candidates`` (m,) are rows of ``embeddings``, best first, and only those are read. A candidate of rank r, from
+    0, weighs n_items / (n_items + r): by rank and not by score, because scores of different models differ in scale.
+    More than 256 items come from 256 clusters, each giving its nearest, then its second nearest, and so on; so time
+    is m * 256 * dim at most.
     """
     if len(candidates) <= n_items:
         return np.arange(len(candidates))

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from app.curation.adaptive import adapt
 from app.curation.arrays import AnyArray, Floats, Ints
-from app.curation.choosing import Choice, History, Pool, Strategy, mix, no_history, shortage
+from app.curation.choosing import RANDOM, Choice, History, Pool, Strategy, mix, no_history, shortage
 from app.curation.diversity import spread
 from app.curation.pairs import Pairs, mine_pairs, no_pairs
 from app.errors import InvalidInput
@@ -67,11 +68,19 @@ def likely(pool: Pool, n_items: int, rng: np.random.Generator) -> Choice:
 def hybrid(pool: Pool, n_items: int, rng: np.random.Generator) -> Choice:
     """Explore while labels are few: half of the round are likely items of the rarer labels, half are drawn at random,
     which a threshold needs. Then ask where the model is least sure, and about different texts."""
-    if _explored(pool):
+    if explored(pool):
         found = margin_diverse(pool, n_items, rng)
         return Choice(found.items, found.details, found.pairs, found.note, ["margin"] * len(found.items))
     half = n_items // 2
-    return mix(pool, [("likely", likely, half), ("random", random, n_items - half)], rng)
+    return mix(pool, [("likely", likely, half), (RANDOM, random, n_items - half)], rng)
+
+
+def adaptive(pool: Pool, n_items: int, rng: np.random.Generator) -> Choice:
+    """The hybrid, but once explored, a share of the round is drawn at random, which the measured gain of mining
+    decides."""
+    if not explored(pool):
+        return hybrid(pool, n_items, rng)
+    return adapt(pool, n_items, rng, mined=hybrid, random=random)
 
 
 STRATEGIES: dict[str, Strategy] = {
@@ -80,6 +89,7 @@ STRATEGIES: dict[str, Strategy] = {
     "margin": margin,
     "margin_diverse": margin_diverse,
     "hybrid": hybrid,
+    "adaptive": adaptive,
 }
 PAIRED = frozenset({"boundary"})
 """Strategies that choose whole pairs."""
@@ -92,7 +102,7 @@ def strategy(name: str) -> Strategy:
     return STRATEGIES[name]
 
 
-def _explored(pool: Pool) -> bool:
+def explored(pool: Pool) -> bool:
     """Whether the fine-tuning set has enough items of every label that it could have."""
     labels = pool.history.labels[pool.history.trained]
     counts = np.bincount(labels, minlength=_label_count(pool))

@@ -27,7 +27,7 @@ class ProjectSettings(BaseModel):
     evaluation_share: float = Field(
         0.38, gt=0, lt=1, title="Evaluation share", description="Share of the labels kept for evaluation."
     )
-    strategy: Literal["boundary", "hybrid", "margin_diverse", "margin", "random"] = Field(
+    strategy: Literal["boundary", "hybrid", "adaptive", "margin_diverse", "margin", "random"] = Field(
         "boundary", title="How items are chosen"
     )
     split_mode: Literal["grouped", "paper"] = Field(

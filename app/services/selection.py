@@ -31,7 +31,9 @@ def decided_before(session: Session, project_id: int) -> History:
     """Every item of a finished round that has a consensus label, as strategies see it; an item that waits for a tie to
     be decided is not there."""
     rows = session.execute(
-        select(Item.ordinal, ConsensusLabel.label, Round.number, RoundItem.split, RoundItem.propensity)
+        select(
+            Item.ordinal, ConsensusLabel.label, Round.number, RoundItem.split, RoundItem.propensity, RoundItem.reason
+        )
         .join(RoundItem, RoundItem.item_id == Item.id)
         .join(Round, Round.id == RoundItem.round_id)
         .join(
@@ -47,6 +49,7 @@ def decided_before(session: Session, project_id: int) -> History:
         rounds=np.array([row.number for row in rows], dtype=np.int64),
         trained=np.array([row.split == TRAIN for row in rows], dtype=np.bool_),
         propensities=np.array([np.nan if row.propensity is None else row.propensity for row in rows]),
+        reasons=[row.reason for row in rows],
     )
 
 

@@ -69,6 +69,7 @@ METHOD = (
         (
             ("boundary", "Boundary pairs"),
             ("hybrid", "Hybrid: find rare labels, then where the model is unsure"),
+            ("adaptive", "Hybrid, and at random as far as mining does not pay"),
             ("margin_diverse", "Where the model is unsure, different texts"),
             ("margin", "Where the model is least sure"),
             ("random", "At random, to compare with"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.curation.choosing import History, Pool, mix
 from app.curation.diversity import MAX_CLUSTERS, spread
 from app.curation.loop import LoopSettings, plan_round
-from app.curation.strategies import ENOUGH_LABELS, STRATEGIES, hybrid, likely, margin, margin_diverse, random
+from app.curation.strategies import ENOUGH_LABELS, STRATEGIES, adaptive, hybrid, likely, margin, margin_diverse, random
 
 
 def make_pool(n, labels, seed, dim=8, share_eligible=1.0, history=0, columns=True):
@@ -151,3 +151,15 @@ def test_a_plan_keeps_the_reason_of_each_part_and_only_control_items_have_a_prop
     plan = plan_round(pool.embeddings, pool.labels, pool.scores, np.zeros(400, bool), chosen, np.random.default_rng(0))
     assert plan.reasons == ["likely"] * 17 + ["random"] * 17 + ["control"] * 6
     assert np.isfinite(plan.propensities).tolist() == [False] * 34 + [True] * 6
+
+
+def test_the_adaptive_strategy_is_the_hybrid_until_explored_and_then_says_what_it_measured():
+    pool = make_pool(300, 2, 0)
+    early = adaptive(pool, 20, np.random.default_rng(0))
+    assert early.items.tolist() == hybrid(pool, 20, np.random.default_rng(0)).items.tolist()
+    enough = history_of([0] * ENOUGH_LABELS + [1] * ENOUGH_LABELS)
+    explored = Pool(pool.embeddings, pool.labels, pool.scores, pool.eligible, enough)
+    choice = adaptive(explored, 40, np.random.default_rng(0))
+    assert choice.reasons == ["margin"] * 30 + ["random"] * 10
+    assert "too few labels" in choice.note
+    assert "So 10 items are drawn at random" in choice.note

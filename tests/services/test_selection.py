@@ -140,6 +140,7 @@ def test_strategies_see_what_finished_rounds_decided_and_nothing_of_open_or_canc
     assert history.labels.tolist() == [1, 1]
     assert history.rounds.tolist() == [1, 1]
     assert history.trained.tolist() == [True, False]
+    assert list(history.reasons) == ["boundary", "boundary"]
     np.testing.assert_array_equal(history.propensities, [np.nan, 0.25])
     assert len(nothing) == 0
     assert (nothing.items.dtype, nothing.trained.dtype, nothing.propensities.dtype) == (np.int64, np.bool_, np.float64)
