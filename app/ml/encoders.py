@@ -1,4 +1,5 @@
-"""Texts to unit vectors with transformers alone: length-sorted batches, bf16 weights where the processor has bf16.
+"""Texts to unit vectors with transformers alone: length-sorted batches, bf16 weights where the processor has bf16,
+and a batch for each processor core at a time, rather than all cores on one batch.
 
 Measured against sentence-transformers' default in benchmarks/embedding.py. torch and transformers are imported inside
 functions: importing this module costs nothing.
@@ -9,6 +10,8 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +25,9 @@ from app.ml.model_refs import ModelPath, resolve
 Progress = Callable[[int, int], None]
 Precision = Literal["fp32", "bf16"]
 BATCH = 64
+# A batch ends where the length changes once it holds this many: rows of one length need no padding and no mask.
+_ENOUGH = 32
+_BATCH_TOKENS = 8192
 # Tokens of this many texts are held at once, so that memory does not grow with the pool.
 _WINDOW = 16_384
 _MAX_TOKENS = 512
@@ -58,16 +64,16 @@ class Backbone:
         """Unit vectors of token rows: a float32 torch tensor of shape (rows, dim), with gradients if they are on."""
         import torch
 
-        ids = np.full((len(rows), max(1, *map(len, rows))), self.tokenizer.pad_token_id or 0, dtype=np.int64)
-        mask = np.zeros_like(ids)
+        device = self.model.device
+        longest = max(1, *map(len, rows))
+        ids = np.full((len(rows), longest), self.tokenizer.pad_token_id or 0, dtype=np.int64)
         for place, row in enumerate(rows):
             ids[place, : len(row)] = row
-            mask[place, : len(row)] = 1
-        device = self.model.device
-        attention = torch.from_numpy(mask).to(device)
-        hidden = self.model(input_ids=torch.from_numpy(ids).to(device), attention_mask=attention).last_hidden_state
-        pooled = _pool(hidden.float(), attention, self.layout.pooling)
-        return torch.nn.functional.normalize(pooled, dim=1)
+        lengths = torch.tensor([len(row) for row in rows])
+        mask = (torch.arange(longest) < lengths[:, None]).to(torch.int64).to(device)
+        given = None if all(len(row) == longest for row in rows) else mask
+        hidden = self.model(input_ids=torch.from_numpy(ids).to(device), attention_mask=given).last_hidden_state
+        return torch.nn.functional.normalize(_pool(hidden.float(), mask, self.layout.pooling), dim=1)
 
 
 class Encoder:
@@ -81,28 +87,73 @@ class Encoder:
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> npt.NDArray[np.float32]:
         """Unit rows in the order of ``texts``, float32, shape (n, dim).
 
-        ``progress(done, total)`` is called after every batch and may raise to stop.
+        ``progress(done, total)`` is called in this thread after every batch and may raise to stop.
         """
-        import torch
-
         vectors = np.empty((len(texts), self.dim), dtype=np.float32)
         done = 0
-        with torch.inference_mode():
-            for places, rows in self._batches(texts):
-                vectors[places] = self.backbone.vectors(rows).cpu().numpy()
-                done += len(places)
-                if progress:
-                    progress(done, len(texts))
+        for places, found in self._encoded(texts):
+            vectors[places] = found
+            done += len(places)
+            if progress:
+                progress(done, len(texts))
         return vectors
+
+    def _encoded(self, texts: Sequence[str]) -> Iterator[tuple[list[int], npt.NDArray[np.float32]]]:
+        """Places in ``texts`` and their vectors, as batches are done; never more than two a core are waiting."""
+        with _one_core_each(self.backbone) as (pool, cores):
+            running: set[Future[tuple[list[int], npt.NDArray[np.float32]]]] = set()
+            try:
+                for places, rows in self._batches(texts):
+                    running.add(pool.submit(self._run, places, rows))
+                    if len(running) >= 2 * cores:
+                        finished, running = wait(running, return_when=FIRST_COMPLETED)
+                        yield from (future.result() for future in finished)
+                yield from (future.result() for future in list(running))
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _run(self, places: list[int], rows: list[list[int]]) -> tuple[list[int], npt.NDArray[np.float32]]:
+        import torch
+
+        with torch.inference_mode():
+            return places, self.backbone.vectors(rows).cpu().numpy()
 
     def _batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[list[int]]]]:
         """Longest first within a window: the largest batch comes first, so memory that does not suffice fails early."""
         for start in range(0, len(texts), _WINDOW):
             tokens = self.backbone.tokenise(texts[start : start + _WINDOW])
             order = sorted(range(len(tokens)), key=lambda place: -len(tokens[place]))
-            for first in range(0, len(order), BATCH):
-                chosen = order[first : first + BATCH]
+            for chosen in _cut(order, [len(tokens[place]) for place in order]):
                 yield [start + place for place in chosen], [tokens[place] for place in chosen]
+
+
+def _cut(order: list[int], lengths: list[int]) -> Iterator[list[int]]:
+    """``order`` in batches; ``lengths`` falls. At most 64 texts or 8,192 tokens, one text at least."""
+    first = 0
+    for place in range(1, len(order) + 1):
+        size = place - first
+        full = size == BATCH or (size + 1) * lengths[first] > _BATCH_TOKENS
+        if place == len(order) or full or (size >= _ENOUGH and lengths[place] != lengths[place - 1]):
+            yield order[first:place]
+            first = place
+
+
+@contextmanager
+def _one_core_each(backbone: Backbone) -> Iterator[tuple[ThreadPoolExecutor, int]]:
+    """As many threads as torch would use, each keeping to one core: nothing waits for the slowest core within a layer.
+
+    torch's number of threads belongs to the calling thread, but the newest is what later threads start with, so it is
+    set back. An accelerator has one thread to feed it.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    cores = threads if backbone.model.device.type == "cpu" else 1
+    try:
+        with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield pool, cores
+    finally:
+        torch.set_num_threads(threads)
 
 
 def load_encoder(ref: str, cache_dir: Path, threads: int, precision: Precision | None = None) -> Encoder:

