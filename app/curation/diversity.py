@@ -10,6 +10,7 @@ from app.curation.arrays import AnyArray, Ints, unit_rows
 
 MAX_CLUSTERS = 256
 PASSES = 20
+FIT_ROWS = 8192
 
 
 def spread(embeddings: AnyArray, candidates: Ints, n_items: int, rng: np.random.Generator) -> Ints:
@@ -18,19 +19,21 @@ def spread(embeddings: AnyArray, candidates: Ints, n_items: int, rng: np.random.
 
     ``candidates`` (m,) are rows of ``embeddings``, best first, and only those are read. A candidate of rank r, from
     0, weighs n_items / (n_items + r): by rank and not by score, because scores of different models differ in scale.
-    More than 256 items come from 256 clusters, each giving its nearest, then its second nearest, and so on; so time
-    is m * 256 * dim at most.
+    More than 256 items come from 256 clusters, each giving its nearest, then its second nearest, and so on. Clusters
+    are fitted on 8,192 candidates at most, evenly spaced in rank; so time is m * 256 * dim at most.
     """
     if len(candidates) <= n_items:
         return np.arange(len(candidates))
     if n_items < 1:
         return np.zeros(0, dtype=np.int64)
     rows = unit_rows(embeddings[candidates])
+    weights, step = n_items / (n_items + np.arange(len(rows))), -(-len(rows) // FIT_ROWS)
     model = KMeans(min(n_items, MAX_CLUSTERS), n_init=1, max_iter=PASSES, random_state=int(rng.integers(2**31)))
     with warnings.catch_warnings():
         # Fewer distinct rows than clusters is no fault: the other clusters give a second item.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        clusters = model.fit_predict(rows, sample_weight=n_items / (n_items + np.arange(len(rows))))
+        model.fit(rows[::step], sample_weight=weights[::step])
+    clusters = model.predict(rows)
     distances = np.linalg.norm(rows - model.cluster_centers_[clusters], axis=1)
     rank = _rank_within(clusters, distances)
     return np.lexsort((distances, rank))[:n_items]

@@ -18,6 +18,7 @@ CANDIDATES = 8
 LIKELY_CANDIDATES = 4
 ENOUGH_LABELS = 10
 """Fine-tuning labels of every kind that end the exploring: as many as the engines need to choose a threshold."""
+MOST_EXPLORING_ROUNDS = 3
 
 
 def boundary(pool: Pool, n_items: int, rng: np.random.Generator) -> Choice:
@@ -103,7 +104,10 @@ def strategy(name: str) -> Strategy:
 
 
 def explored(pool: Pool) -> bool:
-    """Whether the fine-tuning set has enough items of every label that it could have."""
+    """Whether the fine-tuning set has enough items of every label, or enough rounds have looked for them: there may
+    be a label that no text deserves."""
+    if pool.history.rounds.max(initial=0) >= MOST_EXPLORING_ROUNDS:
+        return True
     labels = pool.history.labels[pool.history.trained]
     counts = np.bincount(labels, minlength=_label_count(pool))
     return bool(counts.min() >= ENOUGH_LABELS)

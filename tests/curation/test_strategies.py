@@ -135,6 +135,15 @@ def test_the_hybrid_explores_until_the_fine_tuning_labels_suffice_and_says_what_
         assert "likely" in hybrid(unexplored, 20, np.random.default_rng(0)).reasons
 
 
+def test_exploring_ends_after_three_rounds_even_if_a_label_is_never_found():
+    pool = make_pool(300, 3, 0)
+    lacking = history_of([0, 1] * 30)
+    for number, reason in ((2, "likely"), (3, "margin")):
+        past = History(lacking.items, lacking.labels, lacking.rounds * number, lacking.trained, lacking.propensities)
+        later = Pool(pool.embeddings, pool.labels, pool.scores, pool.eligible, past)
+        assert reason in hybrid(later, 20, np.random.default_rng(0)).reasons
+
+
 def test_a_part_of_a_mixture_that_runs_short_leaves_its_share_to_the_next():
     pool = make_pool(100, 2, 0)
     none = lambda pool, n, rng: random(pool.without(np.arange(100)), n, rng)  # noqa: E731
