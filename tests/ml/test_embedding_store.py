@@ -1,3 +1,6 @@
+import signal
+import subprocess
+import sys
 import uuid
 
 import numpy as np
@@ -104,3 +107,36 @@ def test_shards_of_different_width_are_refused(store, tmp_path):
     with pytest.raises(InvalidInput, match="shape"):
         load(store, "p1", "enc", 10, tmp_path / "cache")
     assert list((tmp_path / "cache").rglob("*.part")) == []
+
+
+EMBEDDER = """
+import os, pathlib, signal, sys
+import numpy as np
+from app.ml import artifacts
+from app.ml.embedding_store import load, missing_shards, write_shard
+
+folder, deadly, moment = pathlib.Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+store = artifacts.ArtifactStore(str(folder / "artifacts"))
+everything = np.load(folder / "rows.npy")
+for start, stop in missing_shards(store, "p1", "enc", len(everything), 4):
+    with (folder / "computed").open("a") as log:
+        log.write(f"{start}\\n")
+    if start == deadly and moment == "while":
+        os.replace = lambda *names: os.kill(os.getpid(), signal.SIGKILL)
+        pathlib.Path.replace = lambda *names: os.kill(os.getpid(), signal.SIGKILL)
+    write_shard(store, "p1", "enc", start, everything[start:stop])
+    if start == deadly:
+        os.kill(os.getpid(), signal.SIGKILL)
+assert np.array_equal(load(store, "p1", "enc", len(everything), folder / "cache"), everything)
+"""
+
+
+@pytest.mark.parametrize(("moment", "again"), [("after", []), ("while", [8])])
+def test_after_a_kill_in_the_middle_no_stored_shard_is_computed_again(tmp_path, moment, again):
+    np.save(tmp_path / "rows.npy", rows(22).astype(np.float16))
+    command = [sys.executable, "-c", EMBEDDER, str(tmp_path)]
+    killed = subprocess.run([*command, "8", moment], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    subprocess.run([*command, "-1", moment], check=True)
+    computed = [int(line) for line in (tmp_path / "computed").read_text().split()]
+    assert computed == [0, 4, 8, *again, 12, 16, 20]
