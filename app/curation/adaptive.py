@@ -13,16 +13,15 @@ LARGEST_SHARE = 0.8
 
 
 def adapt(pool: Pool, n_items: int, rng: np.random.Generator, *, mined: Strategy, random: Strategy) -> Choice:
-    """The random share is .8 times the chance that mined labels teach less than random ones (probability matching,
-    Thompson 1933): about a quarter before anything is known, nothing where mining clearly wins, most of the round
-    where it clearly loses. What is drawn at random is trained on; the control slice is drawn apart from it."""
+    """The random share is .8 times the chance that mined labels teach less than random ones, as in Thompson sampling:
+    about a quarter before anything is known, nothing where mining clearly wins, most of the round where it clearly
+    loses. What is drawn at random is trained on; the control slice is drawn apart from it."""
     gain = mining_gain(pool.embeddings, pool.history, rng)
     at_random = round(LARGEST_SHARE * chance_of_loss(gain, PRIOR_MEAN, PRIOR_ERROR) * n_items)
     choice = mix(pool, [("mined", mined, n_items - at_random), (RANDOM, random, at_random)], rng)
     drawn = choice.reasons.count(RANDOM)
-    return replace(
-        choice, note=f"{choice.note} {verdict(gain)} So {drawn} items are drawn at random to train on.".strip()
-    )
+    said = f"{choice.note} {verdict(gain)} So {drawn} items are drawn at random to train on."
+    return replace(choice, note=said.strip())
 
 
 def verdict(gain: Gain | None) -> str:
