@@ -143,17 +143,28 @@ def _groups(session: Session, round_: Round, rows: list[RoundItem], embeddings: 
 
 @dataclass(frozen=True)
 class TrainingItem:
+    """``shares`` of the experts who gave each label; where a person has decided a tie, all of it is that label's."""
+
     item_id: int
     ordinal: int
     text: str
     label: int
     group: int
+    shares: tuple[float, ...]
 
 
-def training_items(session: Session, round_: Round) -> list[TrainingItem]:
+def training_items(session: Session, round_: Round, n_labels: int) -> list[TrainingItem]:
     """Every fine-tuning item with a consensus label, of this round and all finished ones before it, by ordinal."""
     rows = session.execute(
-        select(RoundItem.item_id, Item.ordinal, Item.text, ConsensusLabel.label, RoundItem.group_key)
+        select(
+            RoundItem.round_id,
+            RoundItem.item_id,
+            Item.ordinal,
+            Item.text,
+            ConsensusLabel.label,
+            ConsensusLabel.source,
+            RoundItem.group_key,
+        )
         .join(Round, Round.id == RoundItem.round_id)
         .join(Item, Item.id == RoundItem.item_id)
         .join(
@@ -165,11 +176,16 @@ def training_items(session: Session, round_: Round) -> list[TrainingItem]:
             Round.number <= round_.number,
             (Round.state == "done") | (Round.id == round_.id),
             RoundItem.split == "train",
+            ConsensusLabel.label.is_not(None),
         )
         .order_by(Item.ordinal)
-    )
-    return [
-        TrainingItem(row.item_id, row.ordinal, row.text, row.label, row.group_key)
-        for row in rows
-        if row.label is not None
-    ]
+    ).all()
+    ratings = ratings_of(session, sorted({row.round_id for row in rows}), [row.item_id for row in rows], blind=False)
+    items = []
+    for row, given in zip(rows, ratings.labels, strict=True):
+        counts = np.bincount(given[given != MISSING], minlength=n_labels).astype(np.float64)
+        if row.source == "adjudicated" or not counts.any():
+            counts = np.eye(n_labels)[row.label]
+        shares = tuple((counts / counts.sum()).tolist())
+        items.append(TrainingItem(row.item_id, row.ordinal, row.text, row.label, row.group_key, shares))
+    return items

@@ -5,15 +5,21 @@ from functools import lru_cache
 
 import numpy as np
 from dbos import DBOS
+from numpy.typing import NDArray
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.db.tables import ModelVersion, Round
+from app.db.tables import GuidelineVersion, Item, ModelVersion, Round
 from app.errors import InvalidInput
 from app.ml.artifacts import ArtifactStore
-from app.ml.classifiers import Fitted, TrainingSet, engine, load
+from app.ml.classifiers import Examples, Fitted, PoolSample, TrainingSet, draw_pool_rows, engine, load
 from app.ml.prelabel import Runtime
 from app.services import decisions, predictions, stages
 from app.workflows.context import RoundFacts, begin_stage, context, pool_embeddings, reporter, round_facts
+
+Ints = NDArray[np.int64]
+
+_AT_ONCE = 500
 
 
 @DBOS.step(name="train")
@@ -21,28 +27,65 @@ def train(round_id: int) -> int:
     """Train this round's model version, save it, and return its id."""
     facts, here = round_facts(round_id), context()
     with here.db.read() as session:
-        items = decisions.training_items(session, session.get_one(Round, round_id))
+        items = decisions.training_items(session, session.get_one(Round, round_id), len(facts.labels))
         trained = predictions.version_of_round(session, round_id)
     if not begin_stage(round_id, "train", len(items)) and trained is not None:
         return trained
     if not items:
         raise InvalidInput("There is no label to fine-tune on: every item of this round is undecided or kept apart.")
     version_id = _version(facts, [item.item_id for item in items])
-    embeddings = pool_embeddings(facts)[[item.ordinal for item in items]].astype(np.float32)
-    data = TrainingSet(
-        texts=[item.text for item in items],
-        embeddings=embeddings,
-        labels=np.array([item.label for item in items], dtype=np.int64),
-        groups=np.array([item.group for item in items], dtype=np.int64),
-    )
     fitted = engine(str(facts.settings["engine"])).fit(
-        data, len(facts.labels), _engine_config(facts), facts.seed, runtime(), reporter(round_id, "train")
+        _training_set(facts, items),
+        len(facts.labels),
+        _engine_config(facts),
+        facts.seed,
+        runtime(),
+        reporter(round_id, "train"),
     )
     # A name of its own for each try: one that was cut short, or ran by other settings, never mixes with this one.
     key = f"models/{facts.project_key}/round-{facts.number}-{version_id}-{secrets.token_hex(4)}"
     fitted.save(here.store, key)
     here.db.run_write(lambda session: _record(session, round_id, version_id, key, fitted, len(items)))
     return version_id
+
+
+def _training_set(facts: RoundFacts, items: list[decisions.TrainingItem]) -> TrainingSet:
+    vectors = pool_embeddings(facts)
+    rows = draw_pool_rows(len(vectors), facts.seed)
+    texts = [item.text for item in items]
+    return TrainingSet(
+        texts=texts,
+        embeddings=vectors[[item.ordinal for item in items]].astype(np.float32),
+        labels=np.array([item.label for item in items], dtype=np.int64),
+        groups=np.array([item.group for item in items], dtype=np.int64),
+        soft=np.array([item.shares for item in items], dtype=np.float64),
+        pool=PoolSample(_texts(facts, rows), vectors[rows].astype(np.float32)),
+        examples=_examples(facts, set(texts)),
+    )
+
+
+def _texts(facts: RoundFacts, rows: Ints) -> list[str]:
+    """The texts of the pool items with these ordinals, in this order."""
+    found: dict[int, str] = {}
+    with context().db.read() as session:
+        for start in range(0, len(rows), _AT_ONCE):
+            some = rows[start : start + _AT_ONCE].tolist()
+            asked = select(Item.ordinal, Item.text).where(Item.project_id == facts.project_id, Item.ordinal.in_(some))
+            found.update(session.execute(asked).tuples())
+    return [found[row] for row in rows.tolist()]
+
+
+def _examples(facts: RoundFacts, known: set[str]) -> Examples | None:
+    """The example texts of the round's guideline, without those that experts have labelled since."""
+    here = context()
+    with here.db.read() as session:
+        given = session.get_one(GuidelineVersion, session.get_one(Round, facts.id).guideline_version_id).examples
+    pairs = [(text, k) for k, label in enumerate(facts.labels) for text in given.get(label, []) if text not in known]
+    if not pairs:
+        return None
+    texts = [text for text, _ in pairs]
+    embeddings = here.encoder(facts.encoder).encode(texts).astype(np.float32)
+    return Examples(texts, embeddings, np.array([label for _, label in pairs], dtype=np.int64))
 
 
 def runtime() -> Runtime:
@@ -58,7 +101,12 @@ def _engine_config(facts: RoundFacts) -> dict[str, object]:
 
 
 def _version(facts: RoundFacts, item_ids: list[int]) -> int:
-    config = {"engine_config": _engine_config(facts), "encoder": facts.encoder, "training_item_ids": item_ids}
+    config = {
+        "engine_config": _engine_config(facts),
+        "encoder": facts.encoder,
+        "training_item_ids": item_ids,
+        "pool_size": len(pool_embeddings(facts)),  # with the seed, it tells which items the pool's sample holds
+    }
     return context().db.run_write(
         lambda session: (
             predictions.get_or_create_version(

@@ -238,7 +238,7 @@ def test_a_cancelled_rounds_items_and_pairs_join_nothing(table):
 
 def trained(table: Table, round_id: int) -> list[int]:
     with table.db.read() as session:
-        return [item.item_id for item in decisions.training_items(session, session.get_one(Round, round_id))]
+        return [item.item_id for item in decisions.training_items(session, session.get_one(Round, round_id), 2)]
 
 
 def test_training_uses_every_decided_fine_tuning_item_so_far_in_the_pools_order(table):
@@ -256,3 +256,23 @@ def test_training_uses_every_decided_fine_tuning_item_so_far_in_the_pools_order(
     table.fix(_4="train", _5="train")
     assert trained(table, first) == [table.items[i] for i in (0, 2)]
     assert trained(table, second) == [table.items[i] for i in (0, 2, 4, 5)]
+
+
+def test_training_items_say_how_the_experts_were_divided_unless_a_person_has_decided(table):
+    first = table.deal([0, 1, 2])
+    for place, answers in {0: (1, 1), 1: (0, 1), 2: (0, 0)}.items():
+        for expert, label in enumerate(answers):
+            table.answer(first, place, expert, label)
+    table.decide(first)
+    table.fix(_0="train", _1="train", _2="train")
+    with table.db.write() as session:
+        tie = session.scalars(select(ConsensusLabel).where(ConsensusLabel.item_id == table.items[1])).one()
+        tie.label, tie.source = 1, "majority"
+    with table.db.read() as session:
+        round_ = session.get_one(Round, first)
+        assert [item.shares for item in decisions.training_items(session, round_, 2)] == [(0, 1), (0.5, 0.5), (1, 0)]
+    with table.db.write() as session:
+        session.execute(update(ConsensusLabel).where(ConsensusLabel.source == "majority").values(source="adjudicated"))
+    with table.db.read() as session:
+        round_ = session.get_one(Round, first)
+        assert [item.shares for item in decisions.training_items(session, round_, 2)] == [(0, 1), (0, 1), (1, 0)]

@@ -4,9 +4,31 @@ import json
 
 from app.errors import InvalidInput
 from app.ml.artifacts import ArtifactStore
-from app.ml.classifiers.base import ConstantFitted, Engine, Fitted, Progress, Runtime, TrainingSet
+from app.ml.classifiers.base import (
+    ConstantFitted,
+    Engine,
+    Examples,
+    Fitted,
+    PoolSample,
+    Progress,
+    Runtime,
+    TrainingSet,
+    draw_pool_rows,
+)
 
-__all__ = ["ENGINES", "Engine", "Fitted", "Progress", "Runtime", "TrainingSet", "engine", "load"]
+__all__ = [
+    "ENGINES",
+    "Engine",
+    "Examples",
+    "Fitted",
+    "PoolSample",
+    "Progress",
+    "Runtime",
+    "TrainingSet",
+    "draw_pool_rows",
+    "engine",
+    "load",
+]
 
 ENGINES = ("linear", "encoder")
 

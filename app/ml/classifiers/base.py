@@ -3,7 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -18,6 +18,8 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 # With fewer of either label a cross-fitted threshold is noise: see choose_threshold's test.
 FEWEST_TO_TUNE = 10
+POOL_SAMPLE = 5000
+"""Enough for the expected kappa of a threshold: 250 items above it at 5 % positive."""
 
 
 class Runtime(Protocol):
@@ -30,33 +32,109 @@ class Runtime(Protocol):
 
 
 @dataclass(frozen=True)
+class PoolSample:
+    """Unlabelled items drawn at random from what the model will label: m texts and their embeddings (m, dim)."""
+
+    texts: Sequence[str]
+    embeddings: npt.NDArray[np.floating[Any]]
+
+    def __post_init__(self) -> None:
+        if not len(self.texts) or len(self.texts) != len(self.embeddings):
+            raise InvalidInput("A sample of the pool needs an embedding for each text, and at least one text.")
+
+
+def draw_pool_rows(n: int, seed: int) -> Ints:
+    """Which of n pool items an engine gets to see: at most ``POOL_SAMPLE``, at random, in ascending order."""
+    rng = np.random.default_rng([seed, 3])
+    return np.sort(rng.choice(n, min(n, POOL_SAMPLE), replace=False)).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The guideline's example texts: chosen for their label, so that they teach what a label is, not how frequent."""
+
+    texts: Sequence[str]
+    embeddings: npt.NDArray[np.floating[Any]]
+    labels: npt.NDArray[np.integer[Any]]
+
+    def __post_init__(self) -> None:
+        if not len(self.texts) == len(self.embeddings) == len(self.labels):
+            raise InvalidInput("The examples' texts, embeddings and labels differ in length.")
+
+
+@dataclass(frozen=True)
 class TrainingSet:
-    """n labelled items. ``embeddings`` (n, dim), ``labels`` (n,) as indices ≥ 0; items of one group (a pair, near
-    duplicates) never fall on both sides of a cross-fit; ``weights`` (n,) > 0, None meaning 1."""
+    """n labelled items, and what is known beside them.
+
+    ``embeddings`` (n, dim), ``labels`` (n,) as indices ≥ 0; items of one group (a pair, near duplicates) never fall
+    on both sides of a cross-fit; ``weights`` (n,) > 0, None meaning 1; ``soft`` (n, labels) is the share of experts
+    who gave each label, None where it is not known. Labels of mined items are not as frequent as the pool's, so that
+    a threshold is chosen on ``pool``; ``examples`` are trained on too.
+    """
 
     texts: Sequence[str]
     embeddings: npt.NDArray[np.floating[Any]]
     labels: npt.NDArray[np.integer[Any]]
     groups: npt.NDArray[np.integer[Any]]
     weights: npt.NDArray[np.floating[Any]] | None = None
+    soft: npt.NDArray[np.floating[Any]] | None = None
+    pool: PoolSample | None = None
+    examples: Examples | None = None
 
     def __post_init__(self) -> None:
         n = len(self.labels)
         lengths = [len(self.texts), len(self.embeddings), len(self.groups)]
-        if any(length != n for length in lengths) or (self.weights is not None and len(self.weights) != n):
+        lengths += [len(part) for part in (self.weights, self.soft) if part is not None]
+        if any(length != n for length in lengths):
             raise InvalidInput("A training set's texts, embeddings, labels, groups and weights differ in length.")
         if n == 0 or int(np.min(self.labels)) < 0:
             raise InvalidInput("A training set needs at least one item, and a label for every item.")
         if self.weights is not None and not (np.isfinite(self.weights).all() and np.min(self.weights) > 0):
             raise InvalidInput("The weights of a training set must be positive numbers.")
+        if self.soft is not None and not (np.min(self.soft) >= 0 and np.allclose(np.sum(self.soft, axis=1), 1)):
+            raise InvalidInput("The shares of experts must not be negative, and sum to 1 for each item.")
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, rows: Ints) -> "TrainingSet":
-        weights = None if self.weights is None else self.weights[rows]
-        texts = [self.texts[row] for row in rows]
-        return TrainingSet(texts, self.embeddings[rows], self.labels[rows], self.groups[rows], weights)
+        """Some of the items; pool and examples stay."""
+
+        def part(values: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:
+            return None if values is None else values[rows]
+
+        return replace(
+            self,
+            texts=[self.texts[row] for row in rows],
+            embeddings=self.embeddings[rows],
+            labels=self.labels[rows],
+            groups=self.groups[rows],
+            weights=part(self.weights),
+            soft=part(self.soft),
+        )
+
+    def with_examples(self) -> "TrainingSet":
+        """The examples as further items at the end, each a group of its own, with no examples left beside them."""
+        extra = self.examples
+        if extra is None or not len(extra.labels):
+            return replace(self, examples=None)
+        k = len(extra.labels)
+        if int(np.min(extra.labels)) < 0:
+            raise InvalidInput("Every example needs a label.")
+        weights = None if self.weights is None else np.concatenate([self.weights, np.ones(k)])
+        soft = self.soft
+        if soft is not None:
+            soft = np.concatenate([soft, np.eye(soft.shape[1])[extra.labels]])
+        return replace(
+            self,
+            texts=[*self.texts, *extra.texts],
+            embeddings=np.concatenate([self.embeddings, np.asarray(extra.embeddings, dtype=self.embeddings.dtype)]),
+            labels=np.concatenate([self.labels, extra.labels]),
+            groups=np.concatenate([self.groups, int(np.max(self.groups)) + 1 + np.arange(k)]),
+            weights=weights,
+            soft=soft,
+            examples=None,
+        )
 
     def balanced_weights(self) -> npt.NDArray[np.float64]:
         """The weights scaled so that every label that occurs weighs the same; their mean is 1."""

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from app.ml.classifiers.base import FEWEST_TO_TUNE, Ints, TrainingSet
 
 Fold = tuple[Ints, Ints]
+MOST_TO_CROSS_FIT = 2000
 _Floats64 = npt.NDArray[np.float64]
 
 
@@ -36,6 +37,18 @@ def grouped_folds(train: TrainingSet, n_splits: int, seed: int) -> list[Fold]:
         if all(len(np.unique(labels[fit])) == len(present) for fit, _ in folds):
             return folds
     return []
+
+
+def hold_outs(train: TrainingSet, n_splits: int, seed: int) -> list[Fold]:
+    """Folds as by ``grouped_folds``; of more than ``MOST_TO_CROSS_FIT`` items a fifth of the groups at random, once:
+    that many held-out items settle any choice, and balanced folds of thousands of groups take long to find."""
+    if len(train) <= MOST_TO_CROSS_FIT:
+        return grouped_folds(train, n_splits, seed)
+    members, group = np.unique(train.groups, return_inverse=True)
+    apart = np.random.default_rng(seed).permutation(len(members)) < len(members) / 5
+    fold = np.flatnonzero(~apart[group]), np.flatnonzero(apart[group])
+    whole = np.unique(train.labels)
+    return [fold] if len(fold[1]) and np.array_equal(np.unique(train.labels[fold[0]]), whole) else []
 
 
 def may_tune(train: TrainingSet) -> bool:

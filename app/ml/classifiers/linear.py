@@ -1,6 +1,7 @@
 """Logistic regression on embeddings: trained in milliseconds, and what a fine-tuned encoder has to beat."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -8,12 +9,13 @@ import numpy.typing as npt
 
 from app.errors import InvalidInput
 from app.ml.artifacts import ArtifactStore
-from app.ml.classifiers.base import ConstantFitted, Fitted, Floats, Progress, Runtime, TrainingSet, check_fit
-from app.ml.classifiers.crossfit import Fold, choose_threshold, grouped_folds, log_loss, may_tune
+from app.ml.classifiers.base import ConstantFitted, Fitted, Floats, Ints, Progress, Runtime, TrainingSet, check_fit
+from app.ml.classifiers.calibration import Calibration, calibrate, expit, log_odds, pool_threshold
+from app.ml.classifiers.crossfit import MOST_TO_CROSS_FIT, Fold, choose_threshold, hold_outs, log_loss, may_tune
 
-# Embeddings are unit vectors, so that useful inverse penalties are larger than scikit-learn's default of 1.
-GRID = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-DEFAULT_C = 10.0
+# Inverse penalties useful on unit vectors; larger ones did worse at every size measured (docs/method.md).
+GRID = (0.3, 1.0, 3.0, 10.0)
+DEFAULT_C = 3.0
 FOLDS = 5
 _CHUNK = 65_536
 # Stands for minus infinity where a label has no training item: its probability is exactly 0.
@@ -52,11 +54,14 @@ class LinearFitted(Fitted):
 
 
 class LinearEngine:
-    """Settings: ``C`` (a number; left out: chosen) and ``class_weight`` ("balanced", the default, or "none").
+    """Settings: ``C`` (a number; left out: chosen) and ``class_weight`` ("balanced" or "none").
 
-    Labels are balanced because a first round may hold five positives in sixty items. With ten items or more of every
-    label, C is the one of GRID with the least cross-fitted log loss over five grouped folds, and the threshold
-    maximises kappa on the same cross-fitted probabilities; with fewer, C is 10 and the threshold .5.
+    The guideline's examples are training items like others. Of two labels with a sample of the pool, items are not
+    weighted, held-out scores are calibrated, C is the one of GRID with the least calibrated log loss over five
+    grouped folds, and the threshold maximises the kappa expected on the pool (``calibration``). Without a sample, or
+    with more labels, labels are balanced, since a first round may hold five positives in sixty items; C is chosen by
+    the balanced log loss, and the threshold of two labels maximises kappa on the held-out items themselves. Where
+    items are too few to hold any out, C is 3. Of more than 2,000 items one fifth is held out, once.
     """
 
     name = "linear"
@@ -72,22 +77,85 @@ class LinearEngine:
         progress: Progress | None = None,
     ) -> Fitted:
         check_fit(train, n_labels, config, ("C", "class_weight"))
-        grid, balanced = _settings(config)
-        if len(np.unique(train.labels)) == 1:
-            return ConstantFitted.of(train, n_labels)
-        folds = grouped_folds(train, FOLDS, seed) if may_tune(train) else []
-        total = len(folds) * len(grid) + 1
-        proba = {C: _cross_fit(train, folds, C, balanced, n_labels, _shift(progress, i * len(folds), total))
-                 for i, C in enumerate(grid) if folds}  # fmt: skip
-        losses = {C: log_loss(p, train.labels, _weights(train, balanced)) for C, p in proba.items()}
-        C = min(losses, key=lambda c: losses[c]) if losses else (grid[0] if len(grid) == 1 else DEFAULT_C)
-        coef, intercept = fit_head(train, C, balanced, n_labels)
+        by_pool = n_labels == 2 and train.pool is not None
+        grid, balanced = _settings(config, balanced=not by_pool)
+        whole = train.with_examples()
+        check_fit(whole, n_labels, {}, ())
+        if len(np.unique(whole.labels)) == 1:
+            return ConstantFitted.of(whole, n_labels)
+        tried = _try_penalties(whole, grid, balanced, n_labels, seed, by_pool, progress)
+        coef, intercept = fit_head(whole, tried.C, balanced, n_labels)
         if progress:
-            progress(total, total)
-        metrics: dict[str, Any] = {"training_items": len(train), "C": C, "folds": len(folds)}
-        metrics |= {"cross_fitted_log_loss": losses[C]} if losses else {}
-        threshold, chosen = tuned_threshold(train, proba.get(C), n_labels)
-        return LinearFitted(coef, intercept, threshold, metrics | chosen)
+            progress(tried.steps + 1, tried.steps + 1)
+        metrics: dict[str, Any] = {"training_items": len(train), "example_items": len(whole) - len(train)}
+        metrics |= {"C": tried.C, "folds": tried.folds} | ({} if tried.loss is None else {"log_loss": tried.loss})
+        if by_pool and train.pool is not None:
+            coef, intercept = calibrated(coef, intercept, tried.calibration)
+            logits = np.asarray(train.pool.embeddings, dtype=np.float32) @ coef.T + intercept
+            threshold, chosen = threshold_for_pool(softmax(logits)[:, 1], tried.calibration)
+            return LinearFitted(coef, intercept, threshold, metrics | chosen)
+        judged = whole if tried.held_out is None else whole.take(tried.held_out)
+        value, chosen = tuned_threshold(judged, tried.proba, n_labels)
+        return LinearFitted(coef, intercept, value, metrics | chosen)
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """The penalty that did best, with its held-out rows and probabilities; None where none could be held out."""
+
+    C: float
+    folds: int = 0
+    steps: int = 0
+    held_out: Ints | None = None
+    proba: npt.NDArray[np.float64] | None = None
+    calibration: Calibration = field(default_factory=Calibration)
+    loss: float | None = None
+
+
+def _try_penalties(
+    train: TrainingSet,
+    grid: Sequence[float],
+    balanced: bool,
+    n_labels: int,
+    seed: int,
+    by_pool: bool,
+    progress: Progress | None,
+) -> _Tried:
+    folds = hold_outs(train, FOLDS, seed) if by_pool or may_tune(train) else []
+    if not folds:
+        return _Tried(grid[0] if len(grid) == 1 else DEFAULT_C)
+    held_out = np.sort(np.concatenate([test for _, test in folds]))
+    judged, steps, tried = train.take(held_out), len(grid) * len(folds), []
+    for place, C in enumerate(grid):
+        shifted = _shift(progress, place * len(folds), steps + 1)
+        proba = _cross_fit(train, folds, C, balanced, n_labels, shifted)[held_out]
+        weights, calibration = _weights(judged, balanced), Calibration()
+        if by_pool:
+            calibration = calibrate(log_odds(proba[:, 1]), judged.labels, weights)
+            after = expit(calibration(log_odds(proba[:, 1])))
+            loss = log_loss(np.column_stack([1 - after, after]), judged.labels, weights)
+        else:
+            loss = log_loss(proba, judged.labels, weights)
+        tried.append(_Tried(C, len(folds), steps, held_out, proba, calibration, loss))
+    return min(tried, key=lambda one: one.loss or 0.0)
+
+
+def calibrated(coef: Floats, intercept: Floats, calibration: Calibration) -> tuple[Floats, Floats]:
+    """The head of two labels whose log odds are the calibrated ones."""
+    shift = np.array([0.0, calibration.shift], dtype=np.float32)
+    slope = np.float32(calibration.slope)
+    return coef * slope, intercept * slope + shift
+
+
+def threshold_for_pool(proba: npt.NDArray[np.floating[Any]], calibration: Calibration) -> tuple[float, dict[str, Any]]:
+    """The threshold by calibrated probabilities (m,) of label 1 in the pool's sample, and what to say about it."""
+    found = pool_threshold(np.asarray(proba, dtype=np.float64))
+    return found.value, {
+        "threshold_source": "pool",
+        "expected_kappa": found.kappa,
+        "expected_share_positive": found.called,
+        "calibration": {"slope": calibration.slope, "shift": calibration.shift},
+    }
 
 
 def tuned_threshold(
@@ -108,7 +176,8 @@ def fit_head(train: TrainingSet, C: float, balanced: bool, n_labels: int) -> tup
     """Weights (n_labels, dim) and intercepts of a softmax; a label without training items can never be answered."""
     from sklearn.linear_model import LogisticRegression
 
-    X = np.asarray(train.embeddings, dtype=np.float64)
+    # A large set is fitted in single precision, in half the time; for a small one the double costs nothing.
+    X = np.asarray(train.embeddings, dtype=np.float64 if len(train) <= MOST_TO_CROSS_FIT else np.float32)
     model = LogisticRegression(C=C, max_iter=1000).fit(X, train.labels, sample_weight=_weights(train, balanced))
     coef = np.zeros((n_labels, X.shape[1]), dtype=np.float32)
     intercept = np.full(n_labels, _NEVER, dtype=np.float32)
@@ -139,11 +208,11 @@ def load_head(store: ArtifactStore, key: str) -> tuple[Floats, Floats]:
     return tensors["coef"], tensors["intercept"]
 
 
-def _settings(config: Mapping[str, Any]) -> tuple[Sequence[float], bool]:
+def _settings(config: Mapping[str, Any], balanced: bool) -> tuple[Sequence[float], bool]:
     C = config.get("C")
     if C is not None and not (isinstance(C, int | float) and C > 0):
         raise InvalidInput("C must be a positive number.", field="C")
-    class_weight = config.get("class_weight", "balanced")
+    class_weight = config.get("class_weight", "balanced" if balanced else "none")
     if class_weight not in ("balanced", "none"):
         raise InvalidInput("class_weight is 'balanced' or 'none'.", field="class_weight")
     return GRID if C is None else (float(C),), class_weight == "balanced"
