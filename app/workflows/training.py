@@ -71,7 +71,7 @@ def _texts(facts: RoundFacts, rows: Ints) -> list[str]:
         for start in range(0, len(rows), _AT_ONCE):
             some = rows[start : start + _AT_ONCE].tolist()
             asked = select(Item.ordinal, Item.text).where(Item.project_id == facts.project_id, Item.ordinal.in_(some))
-            found.update(session.execute(asked).tuples())
+            found.update((ordinal, text) for ordinal, text in session.execute(asked))
     return [found[row] for row in rows.tolist()]
 
 
