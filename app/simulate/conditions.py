@@ -108,7 +108,7 @@ def _reference(job: Job, options: StudyOptions, scenario: Scenario, runtime: Run
     given = scenario.pool_truth if labels is None else labels.labels
     rows = np.flatnonzero(given >= 0)
     groups = exact_groups(scenario.embeddings[:n])[0]
-    train = training_set(scenario, rows, given[rows], groups[rows])
+    train = training_set(scenario, rows, given[rows], groups[rows], job.seed)
     fitted = engine(job.engine).fit(train, scenario.data.n_labels, {}, job.seed, runtime)
     predicted = predict(fitted, scenario)[1]
     return {

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from app.curation.arrays import MISSING
 from app.errors import InvalidInput
+from app.ml.classifiers import Examples
 from app.ml.prelabel import Runtime, build_prelabeller
 from app.simulate.data import Data
 
@@ -47,7 +48,7 @@ class Scenario:
     answers: Ints
     prelabels: Ints
     prescores: NDArray[np.float32]
-    examples: dict[int, list[str]]
+    examples: Examples
 
     @property
     def pool_truth(self) -> Ints:
@@ -68,11 +69,12 @@ def build_scenario(
     pool, held_out = _hold_out(data.truth, rows, options.hold_out, rng)
     chosen = np.concatenate([pool, held_out])
     part, vectors = data.take(chosen), np.asarray(embeddings[chosen], dtype=np.float32)
-    texts = {label: [data.texts[row] for row in own] for label, own in examples.items()}
-    scores = _prelabel(part, vectors, texts, runtime)
+    shown = np.concatenate(list(examples.values()))
+    known = Examples([data.texts[row] for row in shown], np.asarray(embeddings[shown], np.float32), data.truth[shown])
+    scores = _prelabel(part, vectors, known, runtime)
     answers = _answers(part, options, rng)
     labels = scores.argmax(axis=1).astype(np.int64)
-    return Scenario(part, vectors, len(pool), answers, labels, scores, texts)
+    return Scenario(part, vectors, len(pool), answers, labels, scores, known)
 
 
 def prevalence_kept(data: Data, options: ScenarioOptions) -> ScenarioOptions:
@@ -116,11 +118,10 @@ def _hold_out(truth: Ints, rows: Ints, share: float, rng: np.random.Generator) -
     return rng.permutation(pool), rng.permutation(held_out)
 
 
-def _prelabel(
-    data: Data, embeddings: NDArray[np.float32], examples: dict[int, list[str]], runtime: Runtime
-) -> NDArray[np.float32]:
+def _prelabel(data: Data, embeddings: NDArray[np.float32], examples: Examples, runtime: Runtime) -> NDArray[np.float32]:
     names = [str(label) for label in range(data.n_labels)]
-    shown = {str(label): texts for label, texts in examples.items()}
+    pairs = list(zip(examples.texts, examples.labels.tolist(), strict=True))
+    shown = {str(label): [text for text, own in pairs if own == label] for label in range(data.n_labels)}
     prelabeller = build_prelabeller({"provider": "few_shot"}, names, "", shown, runtime)
     scores = prelabeller.score(data.texts, embeddings=embeddings)
     return np.stack([np.asarray(score.scores, dtype=np.float32) for score in scores])

@@ -14,7 +14,7 @@ from app.curation.loop import CONTROL, Figure, LoopSettings, RoundPlan, plan_rou
 from app.curation.splits import EVALUATION, TRAIN, merge_groups, near_duplicate_groups, split_round
 from app.curation.stopping import RoundFigures, advise
 from app.curation.strategies import History, Strategy
-from app.ml.classifiers import Fitted, Runtime, TrainingSet, engine
+from app.ml.classifiers import Fitted, PoolSample, Runtime, TrainingSet, draw_pool_rows, engine
 from app.simulate.scenario import Scenario
 
 Ints = NDArray[np.int64]
@@ -62,6 +62,7 @@ class _Labelled:
     items: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     rounds: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     labels: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    shares: list[NDArray[np.float64]] = field(default_factory=list)
     propensities: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     split: NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, "<U10"))
     groups: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -133,14 +134,18 @@ class Trial:
     def _label(self, plan: RoundPlan, number: int, seed: int) -> None:
         """Answers, consensus (a lead, who knows the truth, decides ties) and the split of the round's items."""
         done, items = self._done, plan.items
-        decided = consensus(self._scenario.answers[items], self._scenario.data.n_labels).labels
+        n_labels = self._scenario.data.n_labels
+        result = consensus(self._scenario.answers[items], n_labels)
         place = {int(item): len(done.items) + k for k, item in enumerate(items)}
         done.pairs += [(place[int(a)], place[int(b)]) for a, b in zip(plan.pairs.left, plan.pairs.right, strict=True)]
         earlier = len(done.items)
         done.items = np.concatenate([done.items, items])
         done.rounds = np.concatenate([done.rounds, np.full(len(items), number)])
-        labels = np.where(decided == MISSING, self._scenario.data.truth[items], decided)
+        undecided = result.labels == MISSING
+        labels = np.where(undecided, self._scenario.data.truth[items], result.labels)
         done.labels = np.concatenate([done.labels, labels])
+        counts = np.where(undecided[:, None], np.eye(n_labels)[labels], result.counts)
+        done.shares += list(counts / counts.sum(axis=1, keepdims=True))
         done.propensities = np.concatenate([done.propensities, plan.propensities])
         duplicates = near_duplicate_groups(self._scenario.embeddings[done.items])
         done.groups = merge_groups(len(done.items), done.pairs, duplicates)
@@ -156,7 +161,9 @@ class Trial:
         done, trained = self._done, self._done.trained()
         order = np.argsort(done.items[trained], kind="stable")
         rows = done.items[trained][order]
-        train = training_set(self._scenario, rows, done.labels[trained][order], done.groups[trained][order])
+        soft = np.array(done.shares)[trained][order]
+        labels, groups = done.labels[trained][order], done.groups[trained][order]
+        train = training_set(self._scenario, rows, labels, groups, seed, soft)
         fitted = engine(self._engine).fit(train, self._scenario.data.n_labels, self._config, seed, self._runtime)
         self._scores, self._models[number] = predict(fitted, self._scenario)
 
@@ -199,9 +206,20 @@ class Trial:
         )
 
 
-def training_set(scenario: Scenario, rows: Ints, labels: Ints, groups: Ints) -> TrainingSet:
-    """Rows of the pool as a round hands them to an engine."""
-    return TrainingSet([scenario.data.texts[row] for row in rows], scenario.embeddings[rows], labels, groups)
+def training_set(
+    scenario: Scenario, rows: Ints, labels: Ints, groups: Ints, seed: int, soft: NDArray[np.float64] | None = None
+) -> TrainingSet:
+    """Rows of the pool as a round hands them to an engine, with its sample of the pool and the guideline's examples."""
+    sampled = draw_pool_rows(scenario.n_pool, seed)
+    return TrainingSet(
+        [scenario.data.texts[row] for row in rows],
+        scenario.embeddings[rows],
+        labels,
+        groups,
+        soft=soft,
+        pool=PoolSample([scenario.data.texts[row] for row in sampled], scenario.embeddings[sampled]),
+        examples=scenario.examples,
+    )
 
 
 def predict(fitted: Fitted, scenario: Scenario) -> tuple[NDArray[np.float32], Ints]:

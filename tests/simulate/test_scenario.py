@@ -17,7 +17,7 @@ def test_pool_and_hold_out_have_the_prevalence_and_share_no_text_with_each_other
     assert np.mean(found.pool_truth) == pytest.approx(0.1, abs=0.01)
     assert np.mean(found.hold_out_truth) == pytest.approx(0.1, abs=0.01)
     assert len(found.hold_out_truth) / len(found.data) == pytest.approx(0.3, abs=0.01)
-    examples = {text for texts in found.examples.values() for text in texts}
+    examples = set(found.examples.texts)
     assert len(examples) == 10
     assert len(set(found.data.texts)) == len(found.data)
     assert not examples & set(found.data.texts)
