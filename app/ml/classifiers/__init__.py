@@ -1,4 +1,4 @@
-"""Fine-tuning engines: ``linear`` on embeddings, ``encoder`` on texts."""
+"""Fine-tuning engines: ``linear`` on embeddings, ``encoder`` on texts, ``lora`` on texts with a language model."""
 
 import json
 
@@ -30,7 +30,7 @@ __all__ = [
     "load",
 ]
 
-ENGINES = ("linear", "encoder")
+ENGINES = ("linear", "encoder", "lora")
 
 
 def engine(name: str) -> Engine:
@@ -43,6 +43,10 @@ def engine(name: str) -> Engine:
         from app.ml.classifiers.encoder import EncoderEngine
 
         return EncoderEngine()
+    if name == "lora":
+        from app.ml.classifiers.lora import LoraEngine
+
+        return LoraEngine()
     raise InvalidInput(f"There is no engine '{name}'; there are {', '.join(ENGINES)}.", field="engine")
 
 
@@ -60,4 +64,8 @@ def load(store: ArtifactStore, key: str, runtime: Runtime) -> Fitted:
         from app.ml.classifiers.encoder import EncoderFitted
 
         return EncoderFitted.load(store, key, threshold, metrics, runtime)
+    if kind == "lora":
+        from app.ml.classifiers.lora import LoraFitted
+
+        return LoraFitted.load(store, key, threshold, metrics, runtime)
     raise InvalidInput(f"This version of Linecall can't read a model of kind '{kind}'.", field="kind")
