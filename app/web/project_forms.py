@@ -86,10 +86,15 @@ METHOD = (
     FieldWords(
         "engine",
         "What learns",
-        "Logistic regression on embeddings takes seconds. Fine-tuning an encoder takes minutes and can learn more.",
+        "Logistic regression on embeddings takes seconds. Fine-tuning an encoder takes minutes and can learn more. "
+        "Fine-tuning a language model, which reads the guideline too, takes a GPU or hours.",
         "Choose one of the list.",
         "choice",
-        (("linear", "Logistic regression on embeddings"), ("encoder", "Fine-tuned encoder")),
+        (
+            ("linear", "Logistic regression on embeddings"),
+            ("encoder", "Fine-tuned encoder"),
+            ("lora", "Fine-tuned language model (LoRA)"),
+        ),
     ),
     FieldWords(
         "engine_config",

@@ -97,7 +97,15 @@ def _engine_config(facts: RoundFacts) -> dict[str, object]:
     config = dict(facts.settings["engine_config"])
     if facts.settings["engine"] == "encoder":
         config.setdefault("encoder", facts.encoder)
+    if facts.settings["engine"] == "lora":
+        config.setdefault("labels", facts.labels)
+        config.setdefault("guideline", _guideline(facts).text)
     return config
+
+
+def _guideline(facts: RoundFacts) -> GuidelineVersion:
+    with context().db.read() as session:
+        return session.get_one(GuidelineVersion, session.get_one(Round, facts.id).guideline_version_id)
 
 
 def _version(facts: RoundFacts, item_ids: list[int]) -> int:
