@@ -104,6 +104,8 @@ def _visitors(rows: Floats32, homes: Ints, many: Clusters, cells: Bools) -> Iter
     asked = [_asked(rows[k : k + BLOCK], many, cells[homes[k : k + BLOCK]]) for k in range(0, len(rows), BLOCK)]
     who = np.concatenate([part[0] + number * BLOCK for number, part in enumerate(asked)])
     which = np.concatenate([part[1] for part in asked])
+    if not len(which):  # every item left on this side lies in clusters that overlap none
+        return
     order = np.argsort(which, kind="stable")
     numbers, starts = np.unique(which[order], return_index=True)
     yield from zip(numbers.tolist(), np.split(who[order], starts[1:]), strict=True)

@@ -144,3 +144,14 @@ def test_both_ways_finds_the_exact_nearest_of_every_row_and_the_nearest_columns(
     np.testing.assert_allclose(cosines, exact[i, j], atol=1e-6)
     _, top, _ = nearest_both_ways(a, b, 4)
     assert set(top[70:]) == set(np.argsort(-exact.max(axis=0))[:4])
+
+
+def test_items_that_may_ask_no_cluster_find_nothing():
+    rows = topical(200, 8, 4, 0)
+    few, many, cells = sides(rows, (np.arange(200) % 4 == 0).astype(int), few_clusters=3, many_clusters=4)
+    used = np.zeros(200, dtype=np.bool_)
+    assert not sum(len(found.left) for found in cell_matches(rows, few, many, np.zeros_like(cells), used, 5))
+    used[few.members[0]] = True
+    only_first = np.zeros_like(cells)
+    only_first[0] = True
+    assert not sum(len(found.left) for found in cell_matches(rows, few, many, only_first, used, 5))
