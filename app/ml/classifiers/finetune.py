@@ -1,4 +1,9 @@
-"""The training loop of a fine-tuned encoder: AdamW on backbone and head, bf16 autocast where it is native."""
+"""The training loop of a fine-tuned encoder: pairs of one label are drawn together and others apart.
+
+The loss is SetFit's (Tunstall et al. 2022, the squared error of the cosine of a pair of texts against 1 for one label
+and 0 for two), but over all pairs within a batch: a batch of b texts costs b passes through the encoder and holds
+b(b − 1)/2 pairs, where texts encoded pair by pair would cost b(b − 1). AdamW, bf16 autocast where it is native.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,129 +12,115 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from app.ml.classifiers.base import Floats, Ints, TrainingSet
-from app.ml.classifiers.linear import softmax
-from app.ml.encoders import Backbone, Encoder, best_precision
+from app.ml.classifiers.base import Ints, TrainingSet
+from app.ml.encoders import Backbone, best_precision
 
 OnBatch = Callable[[], None]
-OnEpoch = Callable[[int], None]
 _WARMUP = 0.1
 _LARGEST_GRADIENT = 1.0
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """``epochs`` sets the learning rate's decay, whether or not training stops before."""
+    """``epochs`` passes over the training items in batches, but never more than ``most_batches``: pairs do not need
+    every text of a large set. Texts are cut at ``max_tokens`` in training."""
 
     epochs: int = 4
-    batch_size: int = 16
-    learning_rate: float = 5e-5
-    head_learning_rate: float = 1e-3
+    batch_size: int = 32
+    learning_rate: float = 1e-4
     weight_decay: float = 0.01
+    max_tokens: int = 128
+    most_batches: int = 1000
 
     def batches(self, n: int) -> int:
-        """Optimiser steps in one epoch of n items."""
-        return -(-n // self.batch_size)
+        """Optimiser steps for n items."""
+        return min(self.epochs * max(1, -(-n // self.batch_size)), self.most_batches)
 
 
-class Tuner:
-    """A backbone in training with its softmax head: logits = unit vector · coefᵀ + intercept."""
+def tune(backbone: Backbone, train: TrainingSet, recipe: Recipe, seed: int, on_batch: OnBatch) -> None:
+    """Train ``backbone`` in place; its table of word vectors stays as it is, since few labels touch few words.
 
-    def __init__(self, backbone: Backbone, coef: Floats, intercept: Floats, recipe: Recipe) -> None:
-        import torch
+    torch's global generator, which dropout draws from, is seeded for the length of the call and then restored.
+    """
+    import torch
 
-        device = backbone.model.device
-        self.backbone = backbone
-        self.recipe = recipe
-        self.coef = torch.nn.Parameter(torch.from_numpy(coef).to(device))
-        self.intercept = torch.nn.Parameter(torch.from_numpy(intercept).to(device))
-
-    def head(self) -> tuple[Floats, Floats]:
-        return self.coef.detach().cpu().numpy().copy(), self.intercept.detach().cpu().numpy().copy()
-
-    def train(self, train: TrainingSet, stop_after: int, seed: int, on_batch: OnBatch, on_epoch: OnEpoch) -> None:
-        """Train ``stop_after`` epochs; ``on_epoch(k)`` is called with k = 0 before the first, then after each.
-
-        torch's global generator, which dropout draws from, is seeded for the length of the call and then restored.
-        """
-        import torch
-
-        rows = self.backbone.tokenise(train.texts)
-        weights = torch.from_numpy(train.balanced_weights().astype(np.float32)).to(self.coef.device)
-        labels = torch.from_numpy(np.asarray(train.labels, dtype=np.int64)).to(self.coef.device)
-        rng = np.random.default_rng(seed)
-        devices = [self.coef.device.index or 0] if self.coef.is_cuda else []
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(seed)
-            optimiser, schedule = self._optimiser(len(train))
-            on_epoch(0)
-            for epoch in range(1, stop_after + 1):
-                self.backbone.model.train()
-                for chosen in _batches([len(row) for row in rows], self.recipe.batch_size, rng):
-                    places = torch.from_numpy(chosen).to(self.coef.device)
-                    loss = self._loss([rows[place] for place in chosen], labels[places], weights[places])
-                    self._step(loss, optimiser, schedule)
-                    on_batch()
-                self.backbone.model.eval()
-                on_epoch(epoch)
-
-    def proba(self, texts: list[str]) -> npt.NDArray[np.float64]:
-        """Probabilities as they stand, shape (n, labels)."""
-        with _autocast(self.coef.device.type):
-            vectors = Encoder(self.backbone, "in-training").encode(texts)
-        coef, intercept = self.head()
-        return softmax((vectors @ coef.T + intercept).astype(np.float64))
-
-    def _loss(self, rows: list[list[int]], labels: Any, weights: Any) -> Any:
-        import torch
-
-        with _autocast(self.coef.device.type):
-            vectors = self.backbone.vectors(rows)
-        logits = vectors.float() @ self.coef.T + self.intercept
-        return (torch.nn.functional.cross_entropy(logits, labels, reduction="none") * weights).mean()
-
-    def _step(self, loss: Any, optimiser: Any, schedule: Any) -> None:
-        import torch
-
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.backbone.model.parameters(), _LARGEST_GRADIENT)
-        optimiser.step()
-        schedule.step()
-
-    def _optimiser(self, n: int) -> tuple[Any, Any]:
-        """Only matrices decay, the head not. The rate rises over a tenth of the steps, then falls to 0."""
-        import torch
-
-        recipe, parameters = self.recipe, [p for p in self.backbone.model.parameters() if p.requires_grad]
-        matrices, vectors = [p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim <= 1]
-        optimiser = torch.optim.AdamW([
-            {"params": matrices, "lr": recipe.learning_rate, "weight_decay": recipe.weight_decay},
-            {"params": vectors, "lr": recipe.learning_rate, "weight_decay": 0.0},
-            {"params": [self.coef, self.intercept], "lr": recipe.head_learning_rate, "weight_decay": 0.0},
-        ])  # fmt: skip
-        steps = recipe.epochs * recipe.batches(n)
-        rising = max(1, int(steps * _WARMUP))
-
-        def rate(step: int) -> float:
-            return (step + 1) / rising if step < rising else max(0.0, (steps - step) / max(1, steps - rising))
-
-        return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
+    rows = [row[: recipe.max_tokens] for row in backbone.tokenise(train.texts)]
+    shares = torch.from_numpy(label_shares(train).astype(np.float32)).to(backbone.model.device)
+    rng = np.random.default_rng(seed)
+    backbone.model.get_input_embeddings().requires_grad_(False)
+    device = backbone.model.device
+    with torch.random.fork_rng(devices=[device.index or 0] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        optimiser, schedule = _optimiser(backbone, recipe, recipe.batches(len(train)))
+        backbone.model.train()
+        for chosen in _batches(np.asarray(train.labels), recipe, rng):
+            with autocast(device.type):
+                vectors = backbone.vectors([rows[place] for place in chosen])
+            loss = pair_loss(vectors.float(), shares[torch.from_numpy(chosen).to(device)])
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(backbone.model.parameters(), _LARGEST_GRADIENT)
+            optimiser.step()
+            schedule.step()
+            on_batch()
+        backbone.model.eval()
 
 
-def _autocast(device: str) -> Any:
+def label_shares(train: TrainingSet) -> npt.NDArray[np.float64]:
+    """(n, labels): how the experts were divided, or all of it the item's label where that is not known."""
+    if train.soft is not None:
+        return np.asarray(train.soft, dtype=np.float64)
+    return np.asarray(np.eye(int(np.max(train.labels)) + 1)[train.labels])
+
+
+def pair_loss(vectors: Any, shares: Any) -> Any:
+    """Mean squared error of the cosines of all pairs of unit ``vectors`` (b, dim) against 1 and against 0.
+
+    A pair counts as one of the same label by its chance t = Σ_c shares_ic · shares_jc that an expert of one text and
+    an expert of the other give the same label, and as a different one by 1 − t. Both kinds weigh the same.
+    """
+    import torch
+
+    cosines, same = vectors @ vectors.T, shares @ shares.T
+    apart = 1 - torch.eye(len(vectors), device=vectors.device)
+    alike, unlike = same * apart, (1 - same) * apart
+    near = (alike * (1 - cosines) ** 2).sum() / alike.sum().clamp(min=1e-6)
+    far = (unlike * cosines**2).sum() / unlike.sum().clamp(min=1e-6)
+    return (near + far) / 2
+
+
+def _optimiser(backbone: Backbone, recipe: Recipe, steps: int) -> tuple[Any, Any]:
+    """Only matrices decay. The rate rises over a tenth of the steps, then falls to 0."""
+    import torch
+
+    parameters = [p for p in backbone.model.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW([
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ], lr=recipe.learning_rate)  # fmt: skip
+    rising = max(1, int(steps * _WARMUP))
+
+    def rate(step: int) -> float:
+        return (step + 1) / rising if step < rising else max(0.0, (steps - step) / max(1, steps - rising))
+
+    return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
+
+
+def autocast(device: str) -> Any:
+    """bf16 within this context where the machine multiplies bf16 itself."""
     import torch
 
     return torch.autocast(device, dtype=torch.bfloat16, enabled=best_precision() == "bf16")
 
 
-def _batches(lengths: list[int], size: int, rng: np.random.Generator) -> Iterator[Ints]:
-    """Every item once, in random batches of texts of similar length: little of a batch is padding."""
-    order = rng.permutation(len(lengths))
-    reach = size * 8
-    batches = []
-    for start in range(0, len(order), reach):
-        near = sorted(order[start : start + reach].tolist(), key=lambda place: lengths[place])
-        batches += [np.array(near[first : first + size]) for first in range(0, len(near), size)]
-    for place in rng.permutation(len(batches)):
-        yield batches[place]
+def _batches(labels: npt.NDArray[Any], recipe: Recipe, rng: np.random.Generator) -> Iterator[Ints]:
+    """Batches with a part for each label, as far as there are items of it, and one part drawn from all that is left:
+    in a random batch of a rare label there would be no pair of it."""
+    present = np.unique(labels)
+    part = max(2, recipe.batch_size // (len(present) + 1))
+    for _ in range(recipe.batches(len(labels))):
+        drawn = [rng.permutation(np.flatnonzero(labels == label))[:part] for label in present]
+        chosen = np.concatenate(drawn)
+        rest = np.setdiff1d(np.arange(len(labels)), chosen)
+        more = rng.permutation(rest)[: max(0, recipe.batch_size - len(chosen))]
+        yield np.concatenate([chosen, more]).astype(np.int64)

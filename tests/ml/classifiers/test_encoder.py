@@ -13,7 +13,7 @@ THINGS = ["the bank", "a new phone", "our city", "the council", "this film", "he
 SELLING = ["You will not believe what {} did next", "{}: the trick that everybody should know, number 7 is a shock"]
 PLAIN = ["{} reports its quarterly figures", "Officials say {} will close on Monday for repairs"]
 THIRD = ["How do I get a refund for {}?", "Could someone tell me where {} is?"]
-ONE_EPOCH = {"epochs": 1, "batch_size": 8}
+ONE_EPOCH = {"epochs": 2, "batch_size": 16}
 
 
 @dataclass
@@ -37,7 +37,7 @@ def fitted(tmp_path_factory):
     return fit(tmp_path_factory.mktemp("cache"))
 
 
-def test_it_learns_chooses_epochs_and_threshold_inside_the_training_set_and_tells_new_texts_apart(fitted):
+def test_it_learns_chooses_its_threshold_inside_the_training_set_and_tells_new_texts_apart(fitted):
     texts = ["This simple trick will leave you speechless", "Parliament votes on the budget on Friday"]
     proba = fitted.predict_proba(texts, None)
     assert proba.dtype == np.float32
@@ -45,7 +45,6 @@ def test_it_learns_chooses_epochs_and_threshold_inside_the_training_set_and_tell
     assert fitted.labels(proba).tolist() == [1, 0]
     assert fitted.metrics["threshold_source"] == "cross_fitted"
     assert fitted.metrics["folds"] == 3
-    assert len(fitted.metrics["cross_fitted_log_loss_by_epoch"]) == 2
 
 
 def test_a_saved_model_gives_the_same_answers_and_plain_transformers_reads_its_backbone(fitted, tmp_path):
@@ -93,7 +92,8 @@ def test_progress_rises_batch_by_batch_and_may_stop_the_fit(tmp_path):
     seen = []
     few = training_set(things=THINGS[:2])
     fit(tmp_path, few, config={"epochs": 2, "batch_size": 4}, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4), (4, 4)]
+    assert sorted(set(seen)) == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert seen == sorted(seen)
 
     def cancel(done, total):
         raise RoundCancelled("cancelled")
