@@ -1,6 +1,8 @@
 """Agreement figures against scikit-learn and krippendorff, and what they say when they cannot be computed."""
 
+import time
 import warnings
+from itertools import combinations
 
 import krippendorff
 import numpy as np
@@ -12,7 +14,8 @@ from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.inter_rater import cohens_kappa, to_table
 
 from app.curation import agreement
-from app.curation.bootstrap import Estimate, estimate
+from app.curation.bootstrap import Estimate, Spread, draw_counts, estimate
+from app.curation.pairwise import FEW, LEAN
 
 TWO = hnp.arrays(np.int64, st.tuples(st.integers(2, 40), st.just(2)), elements=st.integers(0, 3))
 RATINGS = hnp.arrays(np.int64, st.tuples(st.integers(2, 30), st.integers(2, 5)), elements=st.integers(-1, 2))
@@ -65,16 +68,21 @@ def test_alpha_equals_the_reference_implementation(table):
     assert figure.value == pytest.approx(expected, abs=1e-9)
 
 
+COMPLETE = hnp.arrays(np.int64, st.tuples(st.integers(5, 30), st.integers(2, 5)), elements=st.integers(0, 2))
+
+
 @settings(max_examples=40)
-@given(RATINGS)
-def test_alignments_are_means_of_pairwise_kappas(table):
+@given(COMPLETE)
+def test_alignments_are_means_of_scikit_learns_kappas_where_everyone_answered_everything(table):
     groups = np.arange(len(table))
     pairs = [(i, j) for i in range(table.shape[1]) for j in range(i)]
-    internal = [agreement.cohen_kappa(table[:, i], table[:, j]) for i, j in pairs]
-    model = [agreement.cohen_kappa(table[:, 0], table[:, j]) for j in range(table.shape[1])]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        internal = [cohen_kappa_score(table[:, i], table[:, j]) for i, j in pairs]
+        model = [cohen_kappa_score(table[:, 0], table[:, j]) for j in range(table.shape[1])]
     for figure, kappas in (
-        (agreement.internal_alignment(table, groups, rng(), min_shared=1, resamples=20), internal),
-        (agreement.model_human_alignment(table[:, 0], table, groups, rng(), min_shared=1, resamples=20), model),
+        (agreement.internal_alignment(table, groups, rng(), resamples=20), internal),
+        (agreement.model_human_alignment(table[:, 0], table, groups, rng(), resamples=20), model),
     ):
         known = [k for k in kappas if np.isfinite(k)]
         if known:
@@ -83,6 +91,54 @@ def test_alignments_are_means_of_pairwise_kappas(table):
         else:
             assert figure.value is None
             assert figure.undefined
+
+
+def plain_internal(table):
+    """Internal alignment by plain loops: pairs with few common items are pooled, unless they answered nothing else."""
+    pairs = [(i, j, (table[:, i] >= 0) & (table[:, j] >= 0)) for i, j in combinations(range(table.shape[1]), 2)]
+    answered = {e: np.any([both for i, j, both in pairs if e in (i, j)], axis=0).sum() for e in range(table.shape[1])}
+    every = {
+        e: sum(np.bincount(table[both, e], minlength=3) for i, j, both in pairs if e in (i, j))
+        for e in range(table.shape[1])
+    }
+    own, above, below, items = [], 0.0, 0.0, 0
+    for i, j, both in pairs:
+        n, a, b = int(both.sum()), table[both, i], table[both, j]
+        if n and (n >= FEW or n == answered[i] == answered[j]):
+            kappa = agreement.cohen_kappa(a, b)
+            own += [kappa] if np.isfinite(kappa) else []
+        elif n:
+            leant = [
+                np.bincount(labels, minlength=3) + LEAN * every[e] / every[e].sum() for labels, e in ((a, i), (b, j))
+            ]
+            chance = sum(leant[0] / leant[0].sum() * leant[1] / leant[1].sum())
+            if 1 - chance > 1e-12:
+                above, below = above + (a == b).sum() - n * chance, below + n * (1 - chance)
+            items += n
+    weights = [1.0] * len(own) + ([items / FEW] if below else [])
+    return np.average([*own, *([above / below] if below else [])], weights=weights) if weights else None
+
+
+@settings(max_examples=60)
+@given(hnp.arrays(np.int64, st.tuples(st.integers(5, 60), st.integers(3, 5)), elements=st.integers(-1, 2)))
+def test_pairs_with_few_common_items_are_pooled(table):
+    figure = agreement.internal_alignment(table, np.arange(len(table)), rng(), min_shared=1, resamples=20)
+    expected = plain_internal(table)
+    assert figure.value == (None if expected is None else pytest.approx(expected, abs=1e-9))
+
+
+def test_many_experts_with_little_in_common_are_measured_without_bias():
+    # Each answers as the truth with chance sqrt(.5) and else at random, so that any two have kappa .5.
+    values = []
+    for seed in range(300):
+        r = rng(seed)
+        truth = (r.random(40) < 0.3).astype(int)
+        own = (r.random((40, 8)) < 0.3).astype(int)
+        ratings = np.where(r.random((40, 8)) < np.sqrt(0.5), truth[:, None], own)
+        asked = np.argsort(r.random((40, 8)), axis=1) < 2
+        found = agreement.internal_alignment(np.where(asked, ratings, -1), np.arange(40), r, resamples=2)
+        values.append(found.value)
+    assert np.mean(values) == pytest.approx(0.5, abs=0.035)
 
 
 @given(RATINGS)
@@ -97,17 +153,56 @@ def test_alpha_and_kappa_are_never_above_one_and_intervals_are_in_order(table):
             assert figure.low <= figure.high <= 1 + 1e-9
 
 
-def test_the_interval_equals_a_plain_loop_over_resampled_groups():
-    truth, ratings = noisy(200, 3, 0.85)
-    groups = np.arange(200) // 2
+def test_the_interval_is_as_wide_as_a_plain_loop_over_resampled_groups_says():
+    truth, ratings = noisy(300, 3, 0.85)
+    groups = np.arange(300) // 2
     figure = agreement.model_human_alignment(truth, ratings, groups, rng(1))
     r, values = rng(2), []
     for _ in range(600):
-        rows = np.concatenate([np.flatnonzero(groups == g) for g in r.integers(0, 100, 100)])
+        rows = np.concatenate([np.flatnonzero(groups == g) for g in r.integers(0, 150, 150)])
         values.append(np.mean([cohen_kappa_score(truth[rows], ratings[rows, e]) for e in range(3)]))
-    low, high = np.percentile(values, [2.5, 97.5])
-    assert figure.low == pytest.approx(low, abs=0.02)
-    assert figure.high == pytest.approx(high, abs=0.02)
+    assert figure.high - figure.low == pytest.approx(2 * 1.976 * np.std(values), rel=0.1)
+    assert (figure.high + figure.low) / 2 == pytest.approx(figure.value, abs=0.02)
+
+
+def test_full_agreement_leaves_a_width_that_shrinks_with_the_items():
+    widths = []
+    for n in (40, 400):
+        labels = np.arange(n) % 2
+        ratings = np.column_stack([labels] * 3)
+        for figure in (
+            agreement.internal_alignment(ratings, np.arange(n), rng()),
+            agreement.model_human_alignment(labels, ratings, np.arange(n), rng()),
+            agreement.alpha(ratings, np.arange(n), rng()),
+        ):
+            assert (figure.value, figure.high) == (1, 1)
+            # Of n items, up to about 3 in n may disagree; each costs 2 of kappa at even labels.
+            assert 1 - 9 / n < figure.low < 1 - 3 / n
+            widths.append(1 - figure.low)
+        share = agreement.percent_agreement(ratings, np.arange(n), rng())
+        assert share.low < share.value == share.high == 1
+    assert max(widths[3:]) < min(widths[:3]) / 5
+
+
+def test_a_model_and_its_copy_differ_by_nought_within_a_few_items():
+    truth, ratings = noisy(100, 3, 0.9)
+    same = agreement.alignment_difference(truth, truth, ratings, np.arange(100), rng())
+    assert same.value == 0
+    assert -0.06 < same.low < 0 < same.high < 0.06
+
+
+def test_two_thousand_resamples_of_five_thousand_items_take_less_than_a_second():
+    r = rng()
+    ratings = np.where(r.random((5000, 8)) < 0.8, r.integers(0, 2, (5000, 1)), r.integers(0, 2, (5000, 8)))
+    start = time.process_time()
+    agreement.internal_alignment(ratings, np.arange(5000), rng())
+    assert time.process_time() - start < 1
+
+
+def test_a_resample_draws_as_many_groups_as_there_are():
+    counts = draw_counts(30, 500, rng())
+    assert (counts.sum(axis=1) == 30).all()
+    assert counts.var(axis=0).mean() == pytest.approx(29 / 30, rel=0.1)
 
 
 def test_twins_in_one_group_widen_the_interval():
@@ -156,10 +251,8 @@ def test_one_group_or_mostly_undefined_resamples_give_no_interval():
     one = agreement.internal_alignment(ratings, np.zeros(40, int), rng())
     assert one.value is not None
     assert one.low is None
-    mostly_undefined = np.where(np.arange(100) < 49, 0.5, np.nan)
-    assert estimate(0.5, mostly_undefined, 40, 20, "why") == Estimate(0.5, None, None, 40, None)
-    half_undefined = np.where(np.arange(100) < 50, 0.5, np.nan)
-    assert estimate(0.5, half_undefined, 40, 20, "why") == Estimate(0.5, 0.5, 0.5, 40, None)
+    unsure = Spread(np.array([0.5]), np.array([0.45]), np.array([np.nan]))
+    assert estimate(unsure, 0, 40, 20, "why", (-1, 1)) == Estimate(0.5, None, None, 40, None)
 
 
 def test_an_expert_pair_has_the_kappa_of_its_shared_items_and_their_number():
@@ -182,8 +275,6 @@ def test_two_models_are_compared_on_the_same_items():
     assert difference.n == 250
     assert difference.value == pytest.approx(apart[0].value - apart[1].value)
     assert difference.low > 0
-    same = agreement.alignment_difference(truth, truth, ratings, np.arange(300), rng())
-    assert (same.value, same.low, same.high) == (0, 0, 0)
     gap = agreement.alignment_gap(truth, ratings, np.arange(300), rng())
     internal = agreement.internal_alignment(ratings, np.arange(300), rng())
     assert gap.value == pytest.approx(
@@ -213,8 +304,19 @@ def test_the_same_generator_state_gives_the_same_interval():
 
 
 def test_rounding_noise_is_nought_and_nought_has_no_sign():
-    found = estimate(-2.25e-16, np.array([-1e-16, -0.0, -1e-16]), 10, 5, "")
+    noise = Spread(np.array([-2.25e-16]), np.array([-1e-16]), np.array([0.0]))
+    found = estimate(noise, 0, 10, 5, "", (-1, 1))
     assert found == Estimate(0.0, 0.0, 0.0, 10, None)
     assert not np.signbit([found.value, found.low, found.high]).any()
-    assert not np.signbit(estimate(-0.0, np.array([np.nan]), 10, 1, "").value)
-    assert estimate(-1e-9, np.array([-1e-9, 1e-9]), 10, 5, "").value == -1e-9
+    nought = Spread(np.array([-0.0]), np.array([-0.0]), np.array([np.nan]))
+    assert not np.signbit(estimate(nought, 0, 10, 1, "", (-1, 1)).value)
+    tiny = Spread(np.array([-1e-9]), np.array([0.0]), np.array([0.0]))
+    assert estimate(tiny, 0, 10, 5, "", (-1, 1)).value == -1e-9
+
+
+def test_an_interval_holds_its_figure_and_stays_within_what_is_possible():
+    wide = Spread(np.array([0.9]), np.array([0.5]), np.array([0.1]))
+    assert estimate(wide, 0, 10, 21, "", (0, 1)).high == 0.9
+    assert estimate(wide, 0, 10, 21, "", (0, 1)).low == pytest.approx(0.5 - 2.086 * 0.1, abs=1e-3)
+    beyond = Spread(np.array([0.9]), np.array([0.5]), np.array([0.6]))
+    assert (estimate(beyond, 0, 10, 21, "", (0, 1)).low, estimate(beyond, 0, 10, 21, "", (0, 1)).high) == (0, 1)
