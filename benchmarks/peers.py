@@ -4,7 +4,7 @@ Each adapter calls the library's own class with its defaults; nothing is impleme
 the libraries, so the group `peers` is installed beside the environment and not into it (small-text brings a package
 named `tests`, which would hide ours):
 
-    pip install --no-deps --target .make/peers -c requirements.lock --group peers && rm -r .make/peers/tests
+    make peers
     PYTHONPATH=.make/peers python -m benchmarks.peers
     PYTHONPATH=.make/peers python -m app.cli simulate --strategy-module benchmarks.peers --strategies smalltext:badge …
 
