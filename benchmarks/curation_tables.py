@@ -71,7 +71,7 @@ def conditions(summaries: list[Summary], strategy: str) -> str:
             f"{chosen['reached']} of {chosen['final']['n']}"
             + (f", at {chosen['labels_to_baseline']['value']:.0f}" if chosen["reached"] else ""),
         ])  # fmt: skip
-    header = ["data", "crowd's labels", "their kappa", "pre-labeller", "model of the crowd's", "model of all true labels",
+    header = ["data", "crowd's labels", "their kappa", "pre-labeller", "crowd's model", "all true labels' model",
               f"labels of {strategy}", "its model", "times the crowd's", "reached the crowd's"]  # fmt: skip
     return table(header, rows)
 
