@@ -8,6 +8,7 @@ from app.curation.adaptive import adapt
 from app.curation.arrays import AnyArray, Floats, Ints
 from app.curation.choosing import RANDOM, Choice, History, Pool, Strategy, mix, no_history, shortage
 from app.curation.diversity import spread
+from app.curation.margins import margins
 from app.curation.pairs import Pairs, mine_pairs, no_pairs
 from app.errors import InvalidInput
 
@@ -36,16 +37,15 @@ def random(pool: Pool, n_items: int, rng: np.random.Generator) -> Choice:
 
 
 def margin(pool: Pool, n_items: int, rng: np.random.Generator) -> Choice:
-    """Items whose two best scores differ least (Scheffer, Decomain & Wrobel 2001); ties fall at random."""
-    items, margins = _least_sure(pool, n_items, rng)
-    return _with_margins(items, margins, n_items)
+    """Items that lie nearest to where the model would change its label; ties fall at random."""
+    return _with_margins(*_least_sure(pool, n_items, rng), n_items)
 
 
 def margin_diverse(pool: Pool, n_items: int, rng: np.random.Generator) -> Choice:
     """Of the items that the model is least sure of, those that lie far apart (after Zhdanov 2019)."""
-    items, margins = _least_sure(pool, CANDIDATES * n_items, rng)
+    items, distances = _least_sure(pool, CANDIDATES * n_items, rng)
     kept = spread(pool.embeddings, items, n_items, rng)
-    return _with_margins(items[kept], margins[kept], n_items)
+    return _with_margins(items[kept], distances[kept], n_items)
 
 
 def likely(pool: Pool, n_items: int, rng: np.random.Generator) -> Choice:
@@ -130,26 +130,14 @@ def _scores_by_label(pool: Pool) -> AnyArray:
 def _least_sure(pool: Pool, n_items: int, rng: np.random.Generator) -> tuple[Ints, Floats]:
     """At most ``n_items`` eligible items of least margin, and their margins."""
     free = rng.permutation(np.flatnonzero(pool.eligible))
-    margins = _margins(pool.scores, free)
-    order = np.argsort(margins, kind="stable")[:n_items]
-    return free[order], margins[order]
+    distances = margins(pool.scores, pool.labels, free)
+    order = np.argsort(distances, kind="stable")[:n_items]
+    return free[order], distances[order]
 
 
-def _with_margins(items: Ints, margins: Floats, asked: int) -> Choice:
-    details: list[dict[str, Any]] = [{"margin": float(value)} for value in margins]
+def _with_margins(items: Ints, distances: Floats, asked: int) -> Choice:
+    details: list[dict[str, Any]] = [{"margin": float(value)} for value in distances]
     return Choice(items, details, no_pairs(), shortage(len(items), asked))
-
-
-def _margins(scores: AnyArray, items: Ints) -> Floats:
-    """Best score less the next; with only the given label's score, the score itself orders as well."""
-    chosen = np.asarray(scores[items], dtype=np.float64)
-    if chosen.ndim == 1:
-        return chosen
-    if chosen.shape[1] < 2:
-        return np.ones(len(items))
-    top = np.partition(chosen, -2, axis=1)
-    margins: Floats = top[:, -1] - top[:, -2]
-    return margins
 
 
 def _pair_details(pairs: Pairs, k: int) -> list[dict[str, Any]]:

@@ -222,8 +222,8 @@ def test_chosen_items_say_why_and_hostile_texts_are_escaped(scene):
     ("reason", "detail", "summary", "why"),
     [
         ("likely", {"label": 1, "score": 0.83}, "likely to have a rarer label", "(0.83), a label that the model gives"),
-        ("margin", {"margin": 0.0123}, "by margin", "two best scores differ by 0.012"),
-        ("margin_diverse", {"margin": 0.0123}, "by margin, far apart", "two best scores differ by 0.012"),
+        ("margin", {"margin": 0.0123}, "by margin", "lies 0.012 from the line"),
+        ("margin_diverse", {"margin": 0.0123}, "by margin, far apart", "lies 0.012 from the line"),
         ("random", {}, "at random", "Drawn at random from the pool."),
     ],
 )
