@@ -30,6 +30,7 @@ class LoraConfig(BaseModel):
     learning_rate: float = Field(5e-4, gt=0, le=1)
     max_tokens: int = Field(256, ge=1, description="Longer texts are cut after this many tokens.")
     folds: int = Field(3, ge=0, le=10, description="Parts held out in turn to choose the threshold; 1: a fifth, once.")
+    pool_sample: int = Field(1000, ge=0, description="Pool texts read to place the threshold; 0: held-out items only.")
     gradient_checkpointing: bool = Field(False, description="Less memory for more time: long texts, large models.")
 
     def prompt(self, n_labels: int) -> Prompt:

@@ -1,5 +1,5 @@
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ from app.errors import InvalidInput, RoundCancelled, Unavailable
 from app.ml import classifiers
 from app.ml.artifacts import ArtifactStore
 from app.ml.causal_lm import load_model
-from app.ml.classifiers import TrainingSet
+from app.ml.classifiers import Examples, PoolSample, TrainingSet
 from app.ml.classifiers.lora_config import parse_lora_config
 from app.ml.classifiers.lora_training import Lesson, accumulate, train_adapter
 from app.ml.label_tokens import tokenise_item, tokenise_prompt
@@ -147,6 +147,25 @@ def test_a_rare_label_weighs_as_much_as_a_frequent_one(tiny):
     fitted = fit(tiny, rare, epochs=12, learning_rate=0.01)
     assert np.bincount(rare.labels).tolist() == [12, 3]
     assert fitted.labels(fitted.predict_proba(["sofa!!!!!!", "sofa??????"], None)).tolist() == [0, 1]
+
+
+def test_with_a_sample_of_the_pool_the_threshold_expects_the_pools_share_and_scores_are_calibrated(tiny, tmp_path):
+    loud = [f"{kind}{number}!!!!!!" for kind in THINGS for number in range(8)]
+    texts = [*loud, *[f"{kind}??????" for kind in THINGS[:5]]]
+    pool = PoolSample(texts, np.zeros((len(texts), 1), np.float32))
+    examples = Examples(["zoo??????"], np.zeros((1, 1), np.float32), np.array([1]))
+    train = replace(training_set(), pool=pool, examples=examples)
+    fitted = fit(tiny, train, epochs=12, learning_rate=0.01, folds=2)
+    assert fitted.metrics["threshold_source"] == "pool"
+    assert fitted.metrics["training_items"] == 25
+    assert fitted.metrics["expected_share_positive"] == pytest.approx(5 / len(texts), abs=0.02)
+    assert fitted.labels(fitted.predict_proba(texts, None)).sum() == pytest.approx(5, abs=2)
+    assert fitted.reader.calibration.slope != 1
+    store = ArtifactStore(str(tmp_path / "store"))
+    fitted.save(store, "models/1")
+    again = classifiers.load(store, "models/1", Machine(tmp_path))
+    np.testing.assert_array_equal(again.predict_proba(texts[-9:], None), fitted.predict_proba(texts[-9:], None))
+    assert fit(tiny, train, pool_sample=0).metrics["threshold_source"] == "default"
 
 
 def test_progress_rises_step_by_step_and_may_stop_the_fit(tiny):
