@@ -52,7 +52,7 @@ def likely(pool: Pool, n_items: int, rng: np.random.Generator) -> Choice:
     """Items with the highest scores of the rarer labels, far apart: most of a rare label's items are never seen by
     chance. Rare is what the model gives less often than its most frequent label; such labels share evenly."""
     scores = _scores_by_label(pool)
-    given = np.bincount(pool.labels[pool.eligible], minlength=scores.shape[1])
+    given = np.bincount(pool.labels[pool.eligible & (pool.labels >= 0)], minlength=scores.shape[1])
     rare = np.delete(np.arange(len(given)), given.argmax())
     items, details = [np.zeros(0, dtype=np.int64)], list[dict[str, Any]]()
     for number, label in enumerate(rare):

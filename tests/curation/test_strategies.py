@@ -118,6 +118,13 @@ def test_likely_items_are_those_with_the_highest_scores_of_every_rarer_label():
     assert choice.items[10:].max() < 40
 
 
+def test_items_without_a_label_of_the_model_are_no_error():
+    pool = make_pool(60, 2, 0)
+    pool = Pool(pool.embeddings, np.where(np.arange(60) % 3, pool.labels, -1), pool.scores, pool.eligible)
+    for choose in STRATEGIES.values():
+        assert len(choose(pool, 12, np.random.default_rng(0)).items) == 12
+
+
 def history_of(labels, trained=True):
     n = len(labels)
     return History(np.arange(n), np.array(labels), np.ones(n, np.int64), np.full(n, trained), np.full(n, np.nan))
