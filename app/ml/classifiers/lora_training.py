@@ -55,7 +55,7 @@ def train_adapter(
 
 
 def _with_adapter(model: Any, config: LoraConfig) -> Any:
-    """Adapters, in fp32, on every linear layer but the output: Dettmers et al. 2023 found that all are needed."""
+    """Adapters, in fp32, on every linear layer but the output: that needs no list of names for each kind of model."""
     import peft
 
     shape = peft.LoraConfig(
