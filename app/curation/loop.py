@@ -20,7 +20,7 @@ from app.curation.agreement import (
 )
 from app.curation.arrays import AnyArray, Floats, Ints, unit_rows
 from app.curation.bootstrap import RESAMPLES, Estimate
-from app.curation.control import EVERY_LABEL, ControlSlice, draw_control
+from app.curation.control import DOUBTED, EVERY_LABEL, TRUSTED, ControlSlice, draw_control
 from app.curation.pairs import Pairs
 from app.curation.positions import spread_positions
 from app.curation.splits import NEAR_DUPLICATE, merge_groups, near_duplicate_groups
@@ -100,7 +100,7 @@ def plan_round(
     model_labels = np.asarray(labels, dtype=np.int64)
     eligible = ~np.asarray(excluded, dtype=np.bool_)
     size = min(settings.round_size, int(eligible.sum()))
-    control = draw_control(model_labels, eligible, _control_size(size, settings), rng)
+    control = draw_control(model_labels, eligible, _control_size(size, settings), rng, scores)
     eligible[control.items] = False
     first_labels = None if prelabels is None else np.asarray(prelabels, dtype=np.int64)
     pool = Pool(embeddings, model_labels, scores, eligible, history or no_history(), first_labels)
@@ -169,6 +169,7 @@ def score_round(
 def round_figures(number: int, figures: Sequence[Figure], model_ids: Sequence[int]) -> RoundFigures:
     """What the stop advice needs of one round's figures; ``model_ids`` oldest first, the last one is judged."""
     found = {(f.subject, f.measure, f.detail): f.estimate for f in figures if f.slice == EVALUATION}
+    drawn = {(f.subject, f.measure, f.detail): f.estimate for f in figures if f.slice == CONTROL}
     newest = f"model:{model_ids[-1]}"
     before = model_ids[-1 - PLATEAU_ROUNDS] if len(model_ids) > PLATEAU_ROUNDS else None
     return RoundFigures(
@@ -177,6 +178,7 @@ def round_figures(number: int, figures: Sequence[Figure], model_ids: Sequence[in
         model=found[newest, "kappa", ""],
         gap=found[newest, "kappa_gap", ""],
         gain=found.get((newest, "kappa_gain", f"over:{before}")),
+        control_gain=drawn.get((newest, "kappa_gain", f"over:{before}")),
     )
 
 
@@ -191,6 +193,17 @@ class _Slice:
     def options(self) -> dict[str, Any]:
         return {"weights": self.weights, "resamples": self.resamples}
 
+    def by_label(self) -> list[tuple[int, Ints]]:
+        """Each label that experts gave, and the ratings of it against all others; none of two labels, for which it
+        would be the same figure twice."""
+        given = np.unique(self.ratings[self.ratings >= 0]).tolist()
+        return [(label, one_against_rest(self.ratings, label)) for label in given] if len(given) > 2 else []
+
+
+def one_against_rest(labels: Ints, label: int) -> Ints:
+    """1 where ``labels`` is that label, 0 where it is another, and -1 where it is missing."""
+    return np.where(labels < 0, -1, labels == label).astype(np.int64)
+
 
 def _expert_figures(part: _Slice, ids: Sequence[int], rng: np.random.Generator) -> list[Figure]:
     given = (part.ratings, part.groups, rng)
@@ -203,7 +216,13 @@ def _expert_figures(part: _Slice, ids: Sequence[int], rng: np.random.Generator) 
         Figure("experts", part.name, "kappa", f"{ids[pair.first]}-{ids[pair.second]}", pair.estimate)
         for pair in expert_pair_kappas(*given, **part.options())
     ]
-    return [Figure("experts", part.name, measure, "", value) for measure, value in overall.items()] + pairs
+    named = [
+        Figure(
+            "experts", part.name, "label_kappa", f"label:{label}", internal_alignment(own, *given[1:], **part.options())
+        )
+        for label, own in part.by_label()
+    ]
+    return [Figure("experts", part.name, measure, "", value) for measure, value in overall.items()] + pairs + named
 
 
 def _model_figures(part: _Slice, models: Mapping[int, Ints], rng: np.random.Generator) -> list[Figure]:
@@ -216,6 +235,9 @@ def _model_figures(part: _Slice, models: Mapping[int, Ints], rng: np.random.Gene
             "kappa_gap": alignment_gap(labels, *rest, **part.options()),
         }
         figures += [Figure(f"model:{number}", part.name, measure, "", value) for measure, value in values.items()]
+        for label, own in part.by_label():
+            value = model_human_alignment(one_against_rest(labels, label), own, *rest[1:], **part.options())
+            figures.append(Figure(f"model:{number}", part.name, "label_kappa", f"label:{label}", value))
     for older, newer in _compared_versions(list(models)):
         gain = alignment_difference(models[newer], models[older], *rest, **part.options())
         figures.append(Figure(f"model:{newer}", part.name, "kappa_gain", f"over:{older}", gain))
@@ -235,15 +257,17 @@ def _control_size(size: int, settings: LoopSettings) -> int:
 
 
 def _control_details(control: ControlSlice) -> list[dict[str, Any]]:
-    rows = zip(control.strata, control.drawn, control.sizes, control.propensities, strict=True)
+    halves = {DOUBTED: {"half": "doubted"}, TRUSTED: {"half": "trusted"}}
+    rows = zip(control.strata, control.halves, control.drawn, control.sizes, control.propensities, strict=True)
     return [
         {
             "stratum": None if label == EVERY_LABEL else int(label),
+            **halves.get(int(half), {}),
             "drawn": int(drawn),
             "stratum_size": int(size),
             "propensity": float(chance),
         }
-        for label, drawn, size, chance in rows
+        for label, half, drawn, size, chance in rows
     ]
 
 

@@ -27,7 +27,9 @@ class RoundFigures:
     """One round's figures on the evaluation set as it stood then.
 
     ``internal`` and ``model`` are kappas; ``gap`` is model less internal, paired; ``gain`` is the newest version
-    less the one PLATEAU_ROUNDS before it, paired on the same items, or None while there is none.
+    less the one PLATEAU_ROUNDS before it, paired on the same items, or None while there is none; ``control_gain`` is
+    that on the control slice. The hard cases of the evaluation set were chosen because older versions erred on them,
+    so that ``gain`` favours newer ones; ``control_gain`` does not, but rests on few items.
     """
 
     number: int
@@ -35,6 +37,7 @@ class RoundFigures:
     model: Estimate
     gap: Estimate | None = None
     gain: Estimate | None = None
+    control_gain: Estimate | None = None
 
 
 @dataclass(frozen=True)

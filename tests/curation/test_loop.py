@@ -114,6 +114,32 @@ def test_the_weighted_control_slice_estimates_a_pool_total_without_bias(pool):
     assert np.mean(totals) == pytest.approx(value.sum(), rel=0.02)
 
 
+def test_with_scores_the_largest_label_is_drawn_from_what_the_model_doubts_and_from_what_it_trusts(pool):
+    _, labels, scores = pool
+    value = np.random.default_rng(5).random(N) * (1 + 9 * scores[:, 1])
+    totals, chances = [], np.zeros(N)
+    for seed in range(2000):
+        drawn = draw_control(labels, np.ones(N, bool), 15, np.random.default_rng(seed), scores)
+        totals.append((value[drawn.items] / drawn.propensities).sum())
+        chances[drawn.items] = drawn.propensities
+    assert np.mean(totals) == pytest.approx(value.sum(), rel=0.02)
+    assert np.unique(drawn.halves, return_counts=True)[1].tolist() == [5, 5, 5]
+    doubted, trusted = (drawn.items[drawn.halves == half] for half in (1, 2))
+    assert scores[doubted, 0].max() <= scores[trusted, 0].min()
+    assert (labels[np.r_[doubted, trusted]] == 0).all()
+    assert drawn.sizes[drawn.halves > 0].reshape(2, 5).mean(axis=1).sum() == (labels == 0).sum()
+
+
+def test_scores_that_tell_nothing_apart_still_give_known_chances():
+    labels, flat = np.r_[np.ones(10, int), np.zeros(60, int)], np.full((70, 2), 0.5)
+    drawn = draw_control(labels, np.ones(70, bool), 9, np.random.default_rng(0), flat)
+    assert (1 / drawn.propensities).sum() == pytest.approx(70)
+    missing = draw_control(np.full(70, -1), np.ones(70, bool), 9, np.random.default_rng(0), flat)
+    assert missing.propensities.tolist() == [9 / 70] * 9
+    two = draw_control(labels, np.ones(70, bool), 2, np.random.default_rng(0), flat)
+    assert two.halves.tolist() == [0, 0]
+
+
 def test_fewer_control_items_than_labels_are_drawn_from_all():
     drawn = draw_control(np.arange(50) % 5, np.ones(50, bool), 3, np.random.default_rng(0))
     assert drawn.propensities.tolist() == [3 / 50] * 3
@@ -180,6 +206,39 @@ def test_the_control_slice_is_weighted_and_the_evaluation_slice_is_not():
         found["model:9", "evaluation", "kappa", ""].value - found["model:4", "evaluation", "kappa", ""].value
     )
     assert gain.low > 0
+
+
+def test_more_than_two_labels_have_a_kappa_each_against_the_rest():
+    ratings, groups, evaluation, propensities, models = scored()
+    figures = score_round(ratings, groups, evaluation, propensities, models, np.random.default_rng(0), resamples=20)
+    assert not [f for f in figures if f.measure == "label_kappa"]
+    third = np.random.default_rng(1).random(len(groups)) < 0.3
+    ratings[third] = np.where(ratings[third] >= 0, 2, -1)
+    ratings[third, 0] = 1
+    models[9][third] = 2
+    figures = score_round(ratings, groups, evaluation, propensities, models, np.random.default_rng(0), resamples=20)
+    found = {(f.subject, f.slice, f.detail): f.estimate for f in figures if f.measure == "label_kappa"}
+    rows = evaluation
+    for label in range(3):
+        kappas = [cohen_kappa(models[9][rows] == label, ratings[rows, e] == label) for e in range(3)]
+        assert found["model:9", "evaluation", f"label:{label}"].value == pytest.approx(np.mean(kappas))
+        pairs = [cohen_kappa(ratings[rows, a] == label, ratings[rows, b] == label) for a, b in ((0, 1), (0, 2), (1, 2))]
+        assert found["experts", "evaluation", f"label:{label}"].value == pytest.approx(np.mean(pairs))
+
+
+def test_a_gain_is_given_on_the_hard_cases_and_on_the_control_slice():
+    ratings, groups, evaluation, propensities, models = scored()
+    figures = score_round(ratings, groups, evaluation, propensities, models, np.random.default_rng(0), resamples=50)
+    last = round_figures(2, figures, [4, 7, 9])
+    control = evaluation & np.isfinite(propensities)
+    kappas = [
+        np.mean(
+            [cohen_kappa(models[m][control], ratings[control, e], weights=1 / propensities[control]) for e in range(3)]
+        )
+        for m in (9, 4)
+    ]
+    assert last.control_gain.value == pytest.approx(kappas[0] - kappas[1])
+    assert last.gain.value != last.control_gain.value
 
 
 def test_a_round_without_answers_is_scored_as_undefined():
