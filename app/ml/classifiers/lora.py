@@ -210,6 +210,8 @@ class _Fit:
         self, reader: Reader, judged: TrainingSet, proba: npt.NDArray[np.float64] | None
     ) -> tuple[float | None, dict[str, Any]]:
         """Also calibrates the reader, where a sample of the pool asks for it."""
+        if self.pool is None and not self.config.folds:
+            return 0.5 if len(self.prompt.labels) == 2 else None, {"threshold_source": "default"}
         if self.pool is None:
             return tuned_threshold(judged, proba, len(self.prompt.labels))
         if proba is not None:
