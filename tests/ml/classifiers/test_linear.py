@@ -1,5 +1,5 @@
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,8 @@ from sklearn.metrics import cohen_kappa_score
 from app.errors import InvalidInput, NotFound, RoundCancelled
 from app.ml import classifiers
 from app.ml.artifacts import ArtifactStore
-from app.ml.classifiers import TrainingSet
-from app.ml.classifiers.crossfit import _kappa_curve, choose_threshold, grouped_folds
+from app.ml.classifiers import Examples, PoolSample, TrainingSet, draw_pool_rows
+from app.ml.classifiers.crossfit import _kappa_curve, choose_threshold, grouped_folds, hold_outs
 
 
 @dataclass
@@ -226,3 +226,82 @@ def test_a_smoothed_threshold_does_better_on_new_items_than_the_highest_point_or
 
 def test_scores_that_are_all_alike_leave_the_threshold_at_a_half():
     assert choose_threshold(np.full(30, 0.7), np.arange(30) % 2, None).value == 0.5
+
+
+def mined(seed=0, n=150):
+    """A pool with 5 % of label 1, of which those that look like it are labelled: a third of them is positive."""
+    pool = training_set(n=4000, shift=0.5, seed=seed, share=0.05)
+    likeness = pool.embeddings @ np.random.default_rng(7).standard_normal((2, 16))[1]
+    likeness += likeness.std() * np.random.default_rng(seed).standard_normal(4000)
+    rows = np.argsort(-likeness)[:n]
+    fresh = training_set(n=4000, shift=0.5, seed=seed + 1000, share=0.05)
+    return replace(pool.take(rows), pool=PoolSample(pool.texts, pool.embeddings)), fresh
+
+
+def test_with_a_sample_of_the_pool_scores_are_calibrated_and_the_metrics_say_what_to_expect():
+    gaps, without, promised = [], [], []
+    for seed in range(3):
+        train, fresh = mined(seed)
+        assert train.labels.mean() > 0.2
+        fitted = fit(train)
+        scores = fitted.predict_proba([], fresh.embeddings)[:, 1]
+        gaps.append(abs(scores.mean() - fresh.labels.mean()))
+        plain = fit(replace(train, pool=None)).predict_proba([], fresh.embeddings)[:, 1]
+        without.append(abs(plain.mean() - fresh.labels.mean()))
+        labels = (scores >= fitted.threshold).astype(int)
+        promised.append(fitted.metrics["expected_kappa"] - cohen_kappa_score(fresh.labels, labels))
+        assert fitted.metrics["threshold_source"] == "pool"
+        assert fitted.metrics["expected_share_positive"] == pytest.approx(labels.mean(), abs=0.03)
+    assert np.mean(gaps) < 0.7 * np.mean(without)
+    assert abs(np.mean(promised)) < 0.1
+
+
+def test_examples_are_trained_on_and_do_not_count_as_training_items():
+    train = training_set(n=40, shift=1.0)
+    rows = np.flatnonzero(train.labels == 0)
+    only = train.take(rows)
+    other = training_set(n=40, shift=1.0, seed=5)
+    shown = np.flatnonzero(other.labels == 1)[:5]
+    examples = Examples([other.texts[row] for row in shown], other.embeddings[shown], other.labels[shown])
+    fitted = fit(replace(only, examples=examples, pool=PoolSample(other.texts, other.embeddings)))
+    assert (fitted.metrics["training_items"], fitted.metrics["example_items"]) == (len(rows), 5)
+    assert fitted.predict_proba([], other.embeddings)[other.labels == 1, 1].mean() > 0.4
+    with pytest.raises(InvalidInput):
+        fit(replace(only, examples=replace(examples, labels=np.full(5, 2))))
+    with pytest.raises(InvalidInput):
+        fit(replace(only, examples=replace(examples, labels=np.full(5, -1))))
+
+
+def test_of_a_large_set_a_fifth_of_the_groups_is_held_out_once():
+    train = training_set(n=2400)
+    ((rows, test),) = hold_outs(train, 5, 0)
+    assert sorted([*rows, *test]) == list(range(2400))
+    assert not set(train.groups[rows]) & set(train.groups[test])
+    assert 0.17 < len(test) / 2400 < 0.23
+    assert fit(train).metrics["folds"] == 1
+
+
+def test_a_sample_of_the_pool_is_drawn_by_its_seed_and_never_repeats_an_item():
+    rows = draw_pool_rows(20_000, 3)
+    assert len(rows) == len(set(rows.tolist())) == 5000
+    assert np.array_equal(rows, draw_pool_rows(20_000, 3))
+    assert not np.array_equal(rows, draw_pool_rows(20_000, 4))
+    assert draw_pool_rows(7, 3).tolist() == list(range(7))
+
+
+@pytest.mark.parametrize("soft", [np.ones((2, 2)), np.array([[2.0, -1.0], [1.0, 0.0]]), np.ones((3, 1))])
+def test_shares_of_experts_that_are_none_are_refused(soft):
+    with pytest.raises(InvalidInput):
+        TrainingSet(["a", "b"], np.eye(2), np.array([0, 1]), np.arange(2), soft=soft)
+
+
+def test_taking_rows_takes_the_shares_along_and_examples_join_as_certain():
+    train = TrainingSet(
+        ["a", "b"], np.eye(2), np.array([0, 1]), np.arange(2), soft=np.array([[1.0, 0.0], [0.5, 0.5]]),
+        examples=Examples(["c"], np.eye(2)[:1], np.array([1])),
+    )  # fmt: skip
+    whole = train.take(np.array([1])).with_examples()
+    assert list(whole.texts) == ["b", "c"]
+    assert whole.soft.tolist() == [[0.5, 0.5], [0.0, 1.0]]
+    assert len(set(whole.groups.tolist())) == 2
+    assert whole.examples is None

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+import torch
+
+from app.ml.classifiers import TrainingSet
+from app.ml.classifiers.finetune import Recipe, _batches, label_shares, pair_loss
+
+
+def test_the_loss_of_certain_labels_is_the_mean_of_both_kinds_of_pairs():
+    vectors = torch.nn.functional.normalize(torch.from_numpy(np.random.default_rng(0).standard_normal((5, 3))), dim=1)
+    labels = np.array([0, 0, 1, 1, 1])
+    near = [(1 - float(vectors[i] @ vectors[j])) ** 2 for i in range(5) for j in range(i) if labels[i] == labels[j]]
+    far = [float(vectors[i] @ vectors[j]) ** 2 for i in range(5) for j in range(i) if labels[i] != labels[j]]
+    loss = pair_loss(vectors, torch.from_numpy(np.eye(2)[labels]))
+    assert float(loss) == pytest.approx((np.mean(near) + np.mean(far)) / 2)
+
+
+def test_a_text_on_which_experts_are_divided_pulls_less_than_one_that_is_certain():
+    def pull(share):
+        vectors = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]], requires_grad=True)
+        pair_loss(vectors, torch.tensor([[1.0, 0.0], [0.0, 1.0], [1 - share, share]])).backward()
+        return vectors.grad[2]
+
+    certain, divided = pull(1.0), pull(0.5)
+    assert abs(float(certain[0] - certain[1])) > abs(float(divided[0] - divided[1]))
+
+
+def test_a_batch_of_one_label_alone_has_a_loss():
+    vectors = torch.nn.functional.normalize(torch.ones(3, 2), dim=1)
+    assert float(pair_loss(vectors, torch.tensor([[1.0, 0.0]] * 3))) == pytest.approx(0, abs=1e-6)
+
+
+def test_every_batch_holds_a_part_of_each_label_and_no_item_twice():
+    labels = np.array([1] * 6 + [0] * 94)
+    recipe = Recipe(epochs=3, batch_size=24)
+    batches = list(_batches(labels, recipe, np.random.default_rng(0)))
+    assert len(batches) == recipe.batches(100) == 15
+    for rows in batches:
+        assert len(rows) == len(set(rows.tolist())) == 24
+        assert (labels[rows] == 1).sum() == 6
+    assert Recipe().batches(100_000) == Recipe().most_batches
+
+
+def test_shares_are_the_labels_where_nobody_says_how_the_experts_were_divided():
+    train = TrainingSet(["a", "b"], np.eye(2), np.array([2, 0]), np.arange(2))
+    assert label_shares(train).tolist() == [[0, 0, 1], [1, 0, 0]]
