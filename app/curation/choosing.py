@@ -42,15 +42,13 @@ def no_history() -> History:
 @dataclass(frozen=True)
 class Pool:
     """What a strategy may look at: embeddings (n, dim), the model's labels (n,) and scores (n, labels) or (n,)
-    for the label given, which items may be chosen (n,), what earlier rounds decided, and the pre-labeller's labels
-    (n,), -1 for none, where they are known."""
+    for the label given, which items may be chosen (n,), and what earlier rounds decided."""
 
     embeddings: AnyArray
     labels: Ints
     scores: AnyArray
     eligible: Bools
     history: History = field(default_factory=no_history)
-    prelabels: Ints | None = None
 
     def without(self, items: Ints) -> "Pool":
         """The pool with these items no longer eligible."""

@@ -87,7 +87,6 @@ def plan_round(
     earlier_items: ArrayLike = (),
     earlier_groups: ArrayLike = (),
     history: History | None = None,
-    prelabels: ArrayLike | None = None,
     choose: Strategy | None = None,
 ) -> RoundPlan:
     """Choose a round's items from all that are not ``excluded`` (n,), which marks those already chosen.
@@ -102,8 +101,7 @@ def plan_round(
     size = min(settings.round_size, int(eligible.sum()))
     control = draw_control(model_labels, eligible, _control_size(size, settings), rng, scores)
     eligible[control.items] = False
-    first_labels = None if prelabels is None else np.asarray(prelabels, dtype=np.int64)
-    pool = Pool(embeddings, model_labels, scores, eligible, history or no_history(), first_labels)
+    pool = Pool(embeddings, model_labels, scores, eligible, history or no_history())
     mined = (choose or strategy(settings.strategy))(pool, size - len(control.items), rng)
     eligible[mined.items] = False
     filled = _fill(pool, size - len(control.items) - len(mined.items), settings.strategy, rng)

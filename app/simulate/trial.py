@@ -63,6 +63,7 @@ class _Labelled:
     rounds: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     labels: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     shares: list[NDArray[np.float64]] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
     propensities: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     split: NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, "<U10"))
     groups: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -126,8 +127,9 @@ class Trial:
             excluded,
             self._settings,
             np.random.default_rng([seed, 1]),
-            history=History(done.items, done.labels, done.rounds, done.trained(), done.propensities),
-            prelabels=self._scenario.prelabels[:n],
+            history=History(
+                done.items, done.labels, done.rounds, done.trained(), done.propensities, tuple(done.reasons)
+            ),
             choose=self._choose,
         )
 
@@ -146,6 +148,7 @@ class Trial:
         done.labels = np.concatenate([done.labels, labels])
         counts = np.where(undecided[:, None], np.eye(n_labels)[labels], result.counts)
         done.shares += list(counts / counts.sum(axis=1, keepdims=True))
+        done.reasons += plan.reasons
         done.propensities = np.concatenate([done.propensities, plan.propensities])
         duplicates = near_duplicate_groups(self._scenario.embeddings[done.items])
         done.groups = merge_groups(len(done.items), done.pairs, duplicates)
