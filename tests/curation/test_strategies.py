@@ -28,7 +28,7 @@ def make_pool(n, labels, seed, dim=8, share_eligible=1.0, history=0, columns=Tru
         rng.random(len(known)) < 0.6,
         np.where(rng.random(len(known)) < 0.2, 0.1, np.nan),
     )
-    return Pool(rows, given_labels, scores if columns else scores.max(axis=1), eligible, past, given_labels)
+    return Pool(rows, given_labels, scores if columns else scores.max(axis=1), eligible, past)
 
 
 @settings(max_examples=120, deadline=None)
