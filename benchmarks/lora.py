@@ -88,8 +88,8 @@ def train_round(settings, ads, options) -> None:
     model, tokenizer = load_model(options.model, options.cache, best_precision())
     prompt = tokenise_prompt(tokenizer, config.prompt(2))
     items = [tokenise_item(tokenizer, ad.text) for ad in ads]
-    labels = np.array([int(ad.degree > sample.LEAD_THRESHOLD) for ad in ads])
-    lesson, clock = Lesson(items, labels, np.ones(len(ads), np.float32)), Clock(options.steps)
+    targets = np.eye(2, dtype=np.float32)[[int(ad.degree > sample.LEAD_THRESHOLD) for ad in ads]]
+    lesson, clock = Lesson(items, targets, np.ones(len(ads), np.float32)), Clock(options.steps)
     print(f"prompt of {len(prompt.before)} + {len(prompt.after)} tokens, texts of {np.mean([*map(len, items)]):.0f}")
     try:
         train_adapter(model, prompt, lesson, config, 0, clock)

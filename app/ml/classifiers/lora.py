@@ -185,7 +185,9 @@ class _Fit:
         return LoraFitted(reader, adapter, about, threshold, metrics | chosen)
 
     def _plan_folds(self) -> list[Fold]:
-        if not self.config.folds or (self.pool is None and not may_tune(self.train)):
+        # Of more labels than two the most probable is answered: there is no threshold to hold items out for.
+        tuned = len(self.prompt.labels) == 2 and (self.pool is not None or may_tune(self.train))
+        if not self.config.folds or not tuned:
             return []
         if self.config.folds == 1:
             return grouped_folds(self.train, 5, self.seed)[:1]
@@ -221,6 +223,11 @@ class _Fit:
         scores = reader.proba([self.pool.texts[row] for row in rows], lambda _done, _total: self._report())
         return threshold_for_pool(scores[:, 1], reader.calibration)
 
+    def _targets(self, train: TrainingSet) -> Floats:
+        """(n, labels): how the experts were divided, or all of it the item's label where that is not known."""
+        shares = np.eye(len(self.prompt.labels))[train.labels] if train.soft is None else train.soft
+        return np.asarray(shares, dtype=np.float32)
+
     def _weights(self, train: TrainingSet) -> npt.NDArray[np.float64]:
         """Mean 1; balanced only without a sample of the pool, since balancing bends the probabilities."""
         if self.pool is None:
@@ -235,7 +242,7 @@ class _Fit:
     def _adapt(self, reader: Reader, train: TrainingSet, seed: int) -> tuple[dict[str, bytes], list[float]]:
         """Train an adapter and merge it into the reader's model; (PEFT's files, mean loss of each epoch)."""
         weights = self._weights(train).astype(np.float32)
-        lesson = Lesson(reader.items(train.texts), np.asarray(train.labels, dtype=np.int64), weights)
+        lesson = Lesson(reader.items(train.texts), self._targets(train), weights)
         adapted, losses = train_adapter(reader.model, reader.tokens, lesson, self.config, seed, self._step)
         files = _adapter_files(adapted, self._pinned(reader.model))
         reader.model = adapted.merge_and_unload().eval()

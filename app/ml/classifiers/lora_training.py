@@ -19,14 +19,14 @@ _LARGEST_GRADIENT = 1.0
 
 @dataclass(frozen=True)
 class Lesson:
-    """n texts as token ids, their labels (n,) and weights (n,) with a mean of 1."""
+    """n texts as token ids, the shares of labels to learn (n, labels), and weights (n,) with a mean of 1."""
 
     items: list[list[int]]
-    labels: Ints
+    targets: Floats
     weights: Floats
 
     def take(self, rows: Ints) -> "Lesson":
-        return Lesson([self.items[row] for row in rows], self.labels[rows], self.weights[rows])
+        return Lesson([self.items[row] for row in rows], self.targets[rows], self.weights[rows])
 
 
 def steps_in(n: int, config: LoraConfig) -> int:
@@ -117,9 +117,9 @@ def _loss(model: Any, prompt: TokenisedPrompt, part: Lesson, config: LoraConfig)
         else:
             start = spread(read_start(model, prompt), len(rows), model.device)
             logits = answer_logits(model, prompt.answers, rows, start, len(prompt.before))
-    labels = torch.from_numpy(part.labels).to(model.device)
+    targets = torch.from_numpy(part.targets).to(model.device)
     weights = torch.from_numpy(part.weights).to(model.device)
-    return (torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none") * weights).sum()
+    return (torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none") * weights).sum()
 
 
 def _batches(n: int, size: int, rng: np.random.Generator) -> Iterator[Ints]:
