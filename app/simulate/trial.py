@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 from app.curation.agreement import MISSING, cohen_kappa
 from app.curation.bootstrap import Estimate
 from app.curation.consensus import consensus
-from app.curation.loop import CONTROL, Figure, LoopSettings, RoundPlan, plan_round, round_figures, score_round
+from app.curation.loop import (
+    CONTROL,
+    Figure,
+    LoopSettings,
+    RoundPlan,
+    compared_version,
+    plan_round,
+    round_figures,
+    score_round,
+)
 from app.curation.splits import EVALUATION, TRAIN, merge_groups, near_duplicate_groups, split_round
 from app.curation.stopping import RoundFigures, advise
 from app.curation.strategies import History, Strategy
@@ -19,7 +28,7 @@ from app.simulate.scenario import Scenario
 
 Ints = NDArray[np.int64]
 
-RESAMPLES = 500
+RESAMPLES = 200
 """Fewer than a round's: advice is asked for after every round of every run."""
 
 
@@ -37,7 +46,8 @@ class Measured:
 class RoundRecord:
     """What stood after a round. ``training`` and ``evaluation`` count the labels of all rounds so far, ``positive`` is
     the share of label 1 among the fine-tuning labels, ``pool_found`` the share of the pool's positives that experts
-    have seen. Figures are those that an admin would see; ``seconds`` by step."""
+    have seen. Figures are those that an admin would see; gains are over the version that a plateau is
+    judged by, and ``stability`` is kappa of the two versions' labels of the pool; ``seconds`` by step."""
 
     number: int
     training: int
@@ -49,6 +59,10 @@ class RoundRecord:
     internal: dict[str, Any]
     model: dict[str, Any]
     control: dict[str, Any]
+    gap: dict[str, Any]
+    gain: dict[str, Any]
+    control_gain: dict[str, Any]
+    stability: float | None
     advice: str
     reason: str
     note: str
@@ -113,7 +127,7 @@ class Trial:
     def _start(self) -> RoundRecord:
         none = vars(Estimate(None, None, None, 0, "No round has been finished yet."))
         measured = measure(self._scenario.prelabels[self._scenario.n_pool :], self._scenario.hold_out_truth)
-        return RoundRecord(0, 0, 0, 0, None, None, measured, none, none, none, "", "", "", {})
+        return RoundRecord(0, 0, 0, 0, None, None, measured, none, none, none, none, none, none, None, "", "", "", {})
 
     def _plan(self, seed: int) -> RoundPlan:
         n, done = self._scenario.n_pool, self._done
@@ -173,7 +187,8 @@ class Trial:
     def _record(self, number: int, seed: int, plan: RoundPlan, clock: "_Clock") -> RoundRecord:
         done, newest = self._done, self._models[number]
         figures = self._figures(seed)
-        self._advised.append(round_figures(number, figures, list(self._models)))
+        judged = round_figures(number, figures, list(self._models), self._stability())
+        self._advised.append(judged)
         advice = advise(self._advised)
         clock.lap("evaluate")
         trained, truth = done.trained(), self._scenario.pool_truth
@@ -189,11 +204,23 @@ class Trial:
             internal=vars(_figure(figures, "experts", EVALUATION)),
             model=vars(_figure(figures, f"model:{number}", EVALUATION)),
             control=vars(_figure(figures, f"model:{number}", CONTROL)),
+            gap=_stored(judged.gap),
+            gain=_stored(judged.gain),
+            control_gain=_stored(judged.control_gain),
+            stability=judged.stability,
             advice=advice.kind,
             reason=advice.reason,
             note=plan.note,
             seconds=clock.laps,
         )
+
+    def _stability(self) -> float | None:
+        """As a round measures it: kappa of the newest version's labels of the pool with an earlier version's."""
+        before, n = compared_version(list(self._models)), self._scenario.n_pool
+        if before is None:
+            return None
+        kappa = cohen_kappa(self._models[max(self._models)][:n], self._models[before][:n])
+        return None if kappa != kappa else kappa
 
     def _figures(self, seed: int) -> list[Figure]:
         done = self._done
@@ -244,6 +271,10 @@ def _share(hits: NDArray[np.bool_]) -> float | None:
 def _figure(figures: list[Figure], subject: str, part: str) -> Estimate:
     named = {(f.subject, f.slice, f.measure, f.detail): f.estimate for f in figures}
     return named.get((subject, part, "kappa", ""), Estimate(None, None, None, 0, "There is no such figure."))
+
+
+def _stored(estimate: Estimate | None) -> dict[str, Any]:
+    return vars(estimate or Estimate(None, None, None, 0, "There is no version to compare with yet."))
 
 
 class _Clock:
