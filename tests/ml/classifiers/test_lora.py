@@ -95,7 +95,7 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_global_generator_al
 def lesson(tokenizer):
     train = training_set(THINGS[:4])
     items = [tokenise_item(tokenizer, text * (1 + row % 3)) for row, text in enumerate(train.texts)]
-    return Lesson(items, np.asarray(train.labels), np.linspace(0.5, 1.5, len(items), dtype=np.float32))
+    return Lesson(items, np.eye(2, dtype=np.float32)[train.labels], np.linspace(0.5, 1.5, len(items), dtype=np.float32))
 
 
 def gradients(folder, **settings):
@@ -166,6 +166,22 @@ def test_with_a_sample_of_the_pool_the_threshold_expects_the_pools_share_and_sco
     again = classifiers.load(store, "models/1", Machine(tmp_path))
     np.testing.assert_array_equal(again.predict_proba(texts[-9:], None), fitted.predict_proba(texts[-9:], None))
     assert fit(tiny, train, pool_sample=0).metrics["threshold_source"] == "default"
+
+
+def test_more_labels_than_two_are_not_cross_fitted_for_a_threshold_that_they_lack(tiny):
+    fitted = fit(tiny, training_set(n_labels=3), n_labels=3, folds=3)
+    assert (fitted.metrics["folds"], fitted.threshold) == (0, None)
+
+
+def test_texts_on_which_experts_were_divided_are_answered_with_doubt(tiny):
+    full = training_set()
+    divided = replace(full, soft=np.eye(2)[full.labels] * 0.4 + 0.3)
+    sure, doubting = (
+        fit(tiny, train, epochs=12, learning_rate=0.01).predict_proba(full.texts, None) for train in (full, divided)
+    )
+    assert (doubting.argmax(1) == full.labels).mean() > 0.9
+    assert doubting.max(1).mean() == pytest.approx(0.7, abs=0.1)
+    assert sure.max(1).mean() > 0.9
 
 
 def test_progress_rises_step_by_step_and_may_stop_the_fit(tiny):
