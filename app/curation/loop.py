@@ -164,12 +164,15 @@ def score_round(
     return figures
 
 
-def round_figures(number: int, figures: Sequence[Figure], model_ids: Sequence[int]) -> RoundFigures:
-    """What the stop advice needs of one round's figures; ``model_ids`` oldest first, the last one is judged."""
+def round_figures(
+    number: int, figures: Sequence[Figure], model_ids: Sequence[int], stability: float | None = None
+) -> RoundFigures:
+    """What the stop advice needs of one round's figures; ``model_ids`` oldest first, the last one is judged.
+    ``stability`` is the kappa of that one's labels of the pool with those of the version that it is compared with."""
     found = {(f.subject, f.measure, f.detail): f.estimate for f in figures if f.slice == EVALUATION}
     drawn = {(f.subject, f.measure, f.detail): f.estimate for f in figures if f.slice == CONTROL}
     newest = f"model:{model_ids[-1]}"
-    before = model_ids[-1 - PLATEAU_ROUNDS] if len(model_ids) > PLATEAU_ROUNDS else None
+    before = compared_version(model_ids)
     return RoundFigures(
         number=number,
         internal=found["experts", "kappa", ""],
@@ -177,7 +180,13 @@ def round_figures(number: int, figures: Sequence[Figure], model_ids: Sequence[in
         gap=found[newest, "kappa_gap", ""],
         gain=found.get((newest, "kappa_gain", f"over:{before}")),
         control_gain=drawn.get((newest, "kappa_gain", f"over:{before}")),
+        stability=stability,
     )
+
+
+def compared_version(model_ids: Sequence[int]) -> int | None:
+    """The version that the newest of ``model_ids``, oldest first, is judged by; None while there are too few."""
+    return model_ids[-1 - PLATEAU_ROUNDS] if len(model_ids) > PLATEAU_ROUNDS else None
 
 
 @dataclass(frozen=True)

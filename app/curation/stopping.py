@@ -1,7 +1,10 @@
 """When to stop: advice from the figures of the rounds so far, each with its reason and its numbers.
 
-The published rule is to stop when model–human alignment matches internal alignment or plateaus. A round's own
-rise or fall is mostly noise, so both are judged by paired comparisons on the cumulative evaluation set.
+The published rule is to stop when model–human alignment matches internal alignment or plateaus. A round's own rise or
+fall is mostly noise, and even a paired comparison of versions on the evaluation set cannot see a gain of a few
+hundredths before it has several hundred items. How much of the pool a version labels otherwise than an earlier one
+needs no labels and has little noise, so it decides first (Bloodgood & Vijay-Shanker 2009: stabilising predictions).
+The thresholds were calibrated by simulation: benchmarks/stopping.py.
 """
 
 from collections.abc import Sequence
@@ -13,6 +16,9 @@ from app.curation.bootstrap import Estimate
 Kind = Literal["match", "plateau", "continue", "disagree"]
 
 PLATEAU_ROUNDS = 2
+STABLE = 0.90
+STEADY = 0.80
+FLAT_ROUNDS = 3
 MATCH_MARGIN = 0.10
 MATCH_FEWEST = 60
 PLATEAU_GAIN = 0.02
@@ -28,7 +34,8 @@ class RoundFigures:
 
     ``internal`` and ``model`` are kappas; ``gap`` is model less internal, paired; ``gain`` is the newest version
     less the one PLATEAU_ROUNDS before it, paired on the same items, or None while there is none; ``control_gain`` is
-    that on the control slice. The hard cases of the evaluation set were chosen because older versions erred on them,
+    that on the control slice; ``stability`` is Cohen's kappa of those two versions' labels of the pool, None where it
+    is not known. The hard cases of the evaluation set were chosen because older versions erred on them,
     so that ``gain`` favours newer ones; ``control_gain`` does not, but rests on few items.
     """
 
@@ -38,6 +45,7 @@ class RoundFigures:
     gap: Estimate | None = None
     gain: Estimate | None = None
     control_gain: Estimate | None = None
+    stability: float | None = None
 
 
 @dataclass(frozen=True)
@@ -50,10 +58,11 @@ def advise(history: Sequence[RoundFigures]) -> Advice:
     """Advice after the last round of ``history`` (oldest first).
 
     disagree: internal kappa below .4 with an upper bound below .6, at any time, because no model can mend it.
-    match (from the second round): the gap is 0 or more and its lower bound is above -.10, on 60 items or more, because
-    intervals of fewer are too narrow (coverage of 84 to 89 % at n = 40 in simulation).
-    plateau (from the third): the gain over two rounds is below .02, not shown to be above 0, and its upper bound is
-    below .10, so that a gain worth another round is ruled out. Otherwise continue.
+    match (from the second round): the gap is 0 or more and its lower bound is above -.10, on 60 items or more, and the
+    model is steady (stability of .80 or more, where it is known): in a model that still changes a match is luck.
+    plateau (from the third round): the model is stable (.90 or more) and its gain over two rounds is not shown to be
+    above 0; or that gain has been flat after three rounds running. Flat: below .02, not shown to be above 0, and its
+    upper bound below .10. Otherwise continue.
     """
     if not history:
         return Advice("continue", "No round has been finished yet.")
@@ -67,14 +76,42 @@ def advise(history: Sequence[RoundFigures]) -> Advice:
     remark = _label_quality(last.internal)
     if len(history) < 2:
         return Advice("continue", f"One round is too little to judge by: {_both(last)}{remark}.")
-    if last.gap and last.gap.n >= MATCH_FEWEST and _at_least(last.gap, 0, -MATCH_MARGIN):
+    if not _unsteady(last) and last.gap and last.gap.n >= MATCH_FEWEST and _at_least(last.gap, 0, -MATCH_MARGIN):
         return Advice(
             "match", f"The model agrees with the experts as well as they with each other: {_both(last)}{remark}."
         )
-    if len(history) > PLATEAU_ROUNDS and last.gain and _flat(last.gain):
-        reason = f"Two rounds changed the model's kappa by only {_signed(last.gain)} on the same {last.gain.n} items"
+    if len(history) > PLATEAU_ROUNDS and (reason := _plateau_reason(history)):
         return Advice("plateau", f"{reason}; {_both(last)}{remark}.")
     return Advice("continue", f"{_continue_reason(last)}: {_both(last)}{remark}.")
+
+
+def _plateau_reason(history: Sequence[RoundFigures]) -> str:
+    """Why the model has learnt what it can, or "" if it may still learn."""
+    last, gain = history[-1], history[-1].gain
+    if last.stability is not None and last.stability >= STABLE and not _shown(gain):
+        said = f"; on the evaluation set they changed its kappa by {_signed(gain)}" if gain else ""
+        return f"Two rounds hardly changed the model's labels of the pool (kappa {last.stability:.2f}){said}"
+    recent = [figures.gain for figures in history[-FLAT_ROUNDS:]]
+    if gain is None or len(recent) < FLAT_ROUNDS or not all(one is not None and _flat(one) for one in recent):
+        return ""
+    return (
+        f"After {FLAT_ROUNDS} rounds running the model's gain over two rounds was flat, "
+        f"now {_signed(gain)} on the same {gain.n} items{_on_control(last)}"
+    )
+
+
+def _unsteady(last: RoundFigures) -> bool:
+    return last.stability is not None and last.stability < STEADY
+
+
+def _shown(gain: Estimate | None) -> bool:
+    return gain is not None and gain.low is not None and gain.low > 0
+
+
+def _on_control(last: RoundFigures) -> str:
+    if last.control_gain is None or last.control_gain.value is None:
+        return ""
+    return f" and {_signed(last.control_gain)} on the control slice"
 
 
 def _experts_disagree(internal: Estimate) -> bool:
@@ -94,9 +131,10 @@ def _flat(gain: Estimate) -> bool:
 
 def _continue_reason(last: RoundFigures) -> str:
     if last.gap and last.gap.value is not None and last.gap.value >= 0:
-        return "The model may have reached the experts, but there are too few evaluation items to be sure"
-    if last.gain and last.gain.value is not None and last.gain.low is not None and last.gain.low > 0:
-        return f"The model is still learning ({_signed(last.gain)} kappa over two rounds)"
+        why = "it still changes its labels" if _unsteady(last) else "there are too few evaluation items to be sure"
+        return f"The model may have reached the experts, but {why}"
+    if last.gain and _shown(last.gain):
+        return f"The model is still learning ({_signed(last.gain)} kappa over two rounds{_on_control(last)})"
     return "The model is below the experts and may still learn"
 
 

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import delete, select
-from sqlalchemy.orm import Session
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session, aliased
 
-from app.curation.agreement import MISSING
+from app.curation.agreement import MISSING, cohen_kappa
 from app.curation.bootstrap import Estimate
-from app.curation.loop import Figure, round_figures, score_round
+from app.curation.loop import Figure, compared_version, round_figures, score_round
 from app.curation.stopping import Advice, RoundFigures, advise
 from app.db.base import utcnow
-from app.db.tables import Evaluation, ModelVersion, Round, RoundItem
+from app.db.tables import Evaluation, ModelVersion, Prediction, Round, RoundItem
 from app.services.decisions import ratings_of
 from app.services.predictions import labels_of
 
@@ -48,8 +48,29 @@ def score(session: Session, round_: Round) -> Scored:
         np.random.default_rng([round_.seed, 4]),
         expert_ids=ratings.expert_ids,
     )
-    history = [*_history(session, round_), round_figures(round_.number, figures, [v.id for v in versions])]
-    return Scored(figures, advise(history))
+    ids = [version.id for version in versions]
+    judged = round_figures(round_.number, figures, ids, _stability(session, ids))
+    return Scored(figures, advise([*_history(session, round_), judged]))
+
+
+def _stability(session: Session, version_ids: list[int]) -> float | None:
+    """Cohen's kappa of the newest version's labels of the pool with those of the version that it is judged by, None
+    if there is none or both give one label throughout. Counted by the database: a pool may have a million items."""
+    before = compared_version(version_ids)
+    if before is None:
+        return None
+    newer, older = aliased(Prediction), aliased(Prediction)
+    counts = session.execute(
+        select(newer.label, older.label, func.count())
+        .join(older, older.item_id == newer.item_id)
+        .where(newer.model_version_id == version_ids[-1], older.model_version_id == before)
+        .group_by(newer.label, older.label)
+    ).all()
+    if not counts:
+        return None
+    first, second, weights = zip(*counts, strict=True)
+    kappa = cohen_kappa(first, second, weights=weights)
+    return None if kappa != kappa else kappa
 
 
 def _finished_rounds(session: Session, round_: Round) -> list[Round]:

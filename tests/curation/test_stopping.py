@@ -8,13 +8,14 @@ def figure(value, half=0.05, n=200):
     return Estimate(value, value - half, value + half, n, None)
 
 
-def figures(internal=0.8, model=0.6, gap=None, gain=None, half=0.05, number=1):
+def figures(internal=0.8, model=0.6, gap=None, gain=None, half=0.05, number=1, **others):
     return RoundFigures(
         number,
         figure(internal),
         figure(model),
         figure(model - internal if gap is None else gap, half),
         None if gain is None else figure(gain, half),
+        **others,
     )
 
 
@@ -36,13 +37,41 @@ def test_a_match_on_too_few_items_is_not_believed():
     assert "too few" in advice.reason
 
 
-def test_no_gain_over_two_rounds_is_a_plateau_only_if_a_gain_is_ruled_out():
-    rounds = [figures(), figures()]
-    assert advise([*rounds, figures(gain=0.0)]).kind == "plateau"
-    assert advise([*rounds, figures(gain=0.0, half=0.2)]).kind == "continue"
-    assert advise([*rounds, figures(gain=0.08)]).kind == "continue"
-    assert advise([*rounds, figures(gain=None)]).kind == "continue"
-    assert "still learning" in advise([*rounds, figures(gain=0.1)]).reason
+def test_flat_gains_are_a_plateau_only_three_times_running_and_if_a_gain_is_ruled_out():
+    flat = figures(gain=0.0)
+    assert advise([flat, flat, flat]).kind == "plateau"
+    assert advise([figures(), flat, flat]).kind == "continue"
+    assert advise([flat, figures(gain=0.08), flat]).kind == "continue"
+    assert advise([flat, flat, figures(gain=0.0, half=0.2)]).kind == "continue"
+    assert advise([flat, flat, figures(gain=None)]).kind == "continue"
+    assert "still learning" in advise([flat, flat, figures(gain=0.1)]).reason
+
+
+def test_a_model_that_hardly_changes_the_pools_labels_is_on_a_plateau_unless_a_gain_is_shown():
+    def third(**others):
+        return advise([figures(), figures(), figures(**others)])
+
+    stable = third(gain=0.03, half=0.2, stability=0.93)
+    assert stable.kind == "plateau"
+    assert "kappa 0.93" in stable.reason
+    assert third(gain=0.03, half=0.2, stability=0.87).kind == "continue"
+    assert third(gain=0.10, stability=0.93).kind == "continue"
+    assert third(stability=0.93).kind == "plateau"
+    assert advise([figures(), figures(stability=0.93)]).kind == "continue"
+
+
+def test_a_model_that_still_changes_its_labels_does_not_match():
+    advice = advise([figures(), figures(model=0.82, stability=0.7)])
+    assert advice.kind == "continue"
+    assert "still changes" in advice.reason
+    assert advise([figures(), figures(model=0.82, stability=0.8)]).kind == "match"
+
+
+def test_the_gain_on_the_control_slice_is_told_beside_that_on_the_hard_cases():
+    flat = figures(gain=0.0, control_gain=figure(0.013, 0.3))
+    assert "+0.01 (-0.29 to +0.31) on the control slice" in advise([flat, flat, flat]).reason
+    learning = figures(gain=0.2, control_gain=figure(0.1, 0.3))
+    assert "+0.10 (-0.20 to +0.40) on the control slice" in advise([flat, flat, learning]).reason
 
 
 def test_experts_who_clearly_disagree_are_told_so_at_once():
@@ -65,8 +94,7 @@ def test_an_undefined_figure_is_named():
 
 
 def test_no_reason_speaks_of_minus_nought():
-    rounds = [figures(), figures(), figures(model=-0.001, gap=-0.3, gain=-0.001)]
-    advice = advise(rounds)
+    advice = advise([figures(model=-0.001, gap=-0.3, gain=-0.001)] * 3)
     assert advice.kind == "plateau"
     assert "+0.00" in advice.reason
     assert "-0.00" not in advice.reason

@@ -185,3 +185,12 @@ def test_a_model_of_a_cancelled_round_is_not_scored(case):
         new = add_round(session, project, [], overlap=1, number=2)
         assert [v.version for v in evaluation.model_versions(session, new)] == [0]
         assert evaluation.items_so_far(session, new) == []
+
+
+def test_the_newest_versions_labels_of_the_pool_are_compared_with_those_two_versions_before(case):
+    stability = evaluation._stability
+    with case.db.read() as session:
+        assert stability(session, case.versions) is None
+        found = stability(session, [case.versions[0], 999, case.versions[1]])
+        assert found == pytest.approx(cohen_kappa_score(*case.models))
+        assert stability(session, [999, 998, case.versions[1]]) is None
