@@ -96,6 +96,7 @@ def test_a_wrong_command_line_ends_with_2(folder: Path) -> None:
     assert run("round", "start").exit_code == 2
     assert run("demo", "--json", "figures.json").exit_code == 2
     assert run("simulate", "--rounds", "0").exit_code == 2
+    assert "--engine-config" in refused(run("simulate", "--engine-config", "[1]"))
     assert "no strategy guess" in refused(run("simulate", "--strategies", "guess"))
 
 

