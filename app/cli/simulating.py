@@ -68,6 +68,7 @@ def simulate(
     Exit codes: 0 printed; 1 refused or failed; 2 wrong usage.
     """
     from app.simulate.conditions import StudyOptions, plan_jobs
+    from app.simulate.report import require_assets
     from app.simulate.scenario import ScenarioOptions
     from app.simulate.summary import summarise
 
@@ -81,6 +82,8 @@ def simulate(
         crowd=str(crowd.resolve()) if crowd else "", strategy_module=strategy_module,
         engine_configs=_engine_configs(engine_config),
     )  # fmt: skip
+    if html_file is not None:  # said now, not after an hour
+        require_assets()
     chosen = range(first_seed, first_seed + seeds)
     files = [str(path.resolve()) for path in data or []] or [""]
     results = _run(plan_jobs(files, _names(strategies), _names(engines), chosen), options, jobs, work)

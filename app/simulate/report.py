@@ -9,19 +9,22 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from app.errors import Unavailable
 from app.resources import resource
 from app.simulate.charts import condition_chart, curve_chart
 from app.simulate.conditions import StudyOptions
 from app.simulate.summary import Mean, Summary
 
+_STYLE = "pico.min.css"
 _SCRIPTS = ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js")
 
 
 def html_report(summaries: Sequence[Summary], options: StudyOptions, seeds: Sequence[int], command: str) -> str:
     """A page that needs nothing else: styles, scripts and figures are inside.
 
-    Raises FileNotFoundError where the pages' packages have not been fetched (``make assets``).
+    Raises Unavailable where the pages' packages have not been fetched (``make assets``).
     """
+    require_assets()
     environment = Environment(
         loader=FileSystemLoader(resource("templates")), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -34,10 +37,17 @@ def html_report(summaries: Sequence[Summary], options: StudyOptions, seeds: Sequ
         seeds=list(seeds),
         command=command,
         overall=mean_areas(summaries),
-        style=Markup((vendor / "pico.min.css").read_text("utf-8")),  # noqa: S704 our own build
+        style=Markup((vendor / _STYLE).read_text("utf-8")),  # noqa: S704 our own build
         scripts=[Markup((vendor / name).read_text("utf-8")) for name in _SCRIPTS],  # noqa: S704 our own build
         charts=_json([chart for pair in charts for chart in pair]),
     )
+
+
+def require_assets() -> None:
+    """Raises Unavailable where a report can't be written, for want of the pages' packages."""
+    vendor = resource("static") / "vendor"
+    if missing := [name for name in (_STYLE, *_SCRIPTS) if not (vendor / name).is_file()]:
+        raise Unavailable(f"A report needs {missing[0]}, which 'make assets' fetches.")
 
 
 def mean_areas(summaries: Sequence[Summary]) -> dict[str, dict[str, float]]:

@@ -9,9 +9,9 @@ import pytest
 from scipy import stats
 
 from app.curation.loop import LoopSettings
-from app.errors import InvalidInput
+from app.errors import InvalidInput, Unavailable
 from app.ml.prelabel import Runtime
-from app.simulate import conditions, study
+from app.simulate import conditions, report, study
 from app.simulate.conditions import Job, StudyOptions, find_strategy, plan_jobs, run_job
 from app.simulate.report import html_report, mean_areas
 from app.simulate.scenario import Scenario, ScenarioOptions
@@ -180,6 +180,12 @@ def test_a_report_escapes_what_data_are_called() -> None:
     runs = [(job, result | {"data": "</script><b>"}) for job, result in results(0, 0.1)]
     page = html_report(summarise(runs), OPTIONS, [0], "linecall simulate")
     assert "</script><b>" not in page
+
+
+def test_a_report_without_the_pages_packages_is_refused_with_what_to_do(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(report, "resource", lambda name: tmp_path)
+    with pytest.raises(Unavailable, match="make assets"):
+        report.html_report([], OPTIONS, [0], "linecall simulate")
 
 
 def test_the_code_is_part_of_what_a_run_is_kept_under(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
