@@ -21,7 +21,7 @@ _DATA_HELP = "JSON Lines (perhaps .gz) with text, label and perhaps votes; may b
 
 def simulate(
     data: Annotated[list[Path] | None, typer.Option(exists=True, dir_okay=False, help=_DATA_HELP)] = None,
-    strategies: Annotated[str, typer.Option(help="Strategies, with commas between.")] = "random,margin,boundary",
+    strategies: Annotated[str, typer.Option(help="Strategies, with commas between.")] = "random,boundary,hybrid",
     engines: Annotated[str, typer.Option(help="Fine-tuning engines, with commas between.")] = "linear",
     engine_config: Annotated[
         str, typer.Option(help="Engines' settings as JSON, by engine; what a project's guideline and labels would say.")

@@ -37,7 +37,7 @@ class LoopSettings:
     round_size: int = 100
     control_share: float = 0.15
     evaluation_share: float = 0.38
-    strategy: str = "boundary"
+    strategy: str = "hybrid"
     split_mode: str = "grouped"
     near_duplicate: float = NEAR_DUPLICATE
 

@@ -28,7 +28,7 @@ class ProjectSettings(BaseModel):
         0.38, gt=0, lt=1, title="Evaluation share", description="Share of the labels kept for evaluation."
     )
     strategy: Literal["boundary", "hybrid", "adaptive", "margin_diverse", "margin", "random"] = Field(
-        "boundary", title="How items are chosen"
+        "hybrid", title="How items are chosen"
     )
     split_mode: Literal["grouped", "paper"] = Field(
         "grouped", title="Split", description="'grouped' keeps twins together; 'paper' splits item by item."

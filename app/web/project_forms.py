@@ -62,14 +62,14 @@ METHOD = (
     FieldWords(
         "strategy",
         "How items are chosen",
-        "Boundary pairs are near texts that the model labels differently: the published method. The hybrid looks "
-        "for the rarer labels first, and then for different texts that the model is unsure of.",
+        "The hybrid looks for the rarer labels first, and then for different texts that the model is unsure of. "
+        "Boundary pairs are near texts that the model labels differently: the published method.",
         "Choose one of the list.",
         "choice",
         (
-            ("boundary", "Boundary pairs"),
             ("hybrid", "Hybrid: find rare labels, then where the model is unsure"),
             ("adaptive", "Hybrid, and at random as far as mining does not pay"),
+            ("boundary", "Boundary pairs, as published"),
             ("margin_diverse", "Where the model is unsure, different texts"),
             ("margin", "Where the model is least sure"),
             ("random", "At random, to compare with"),

@@ -36,6 +36,7 @@ EXAMPLES = {
 }
 # A prior that calls about half of these ads clickbait, so that there is a line to mine on a few dozen texts.
 SETTINGS = {
+    "strategy": "boundary",  # so that there are pairs to store
     "round_size": 12,
     "overlap": 2,
     "prelabel": {"provider": "few_shot", "prior": {"clickbait": 0.5}},
