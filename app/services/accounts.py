@@ -7,18 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from sqlalchemy import CursorResult, and_, bindparam, func, literal, select, update
 from sqlalchemy.orm import Session
 
 from app.db.base import UtcDateTime, utcnow
 from app.db.tables import ApiToken, Membership, Project, User, UserSession
+from app.db.tables.accounts import ROLES
+from app.db.tables.accounts import Role as Role
 from app.errors import Conflict, InvalidInput, NotFound
 from app.services import audit, passwords
 
-Role = Literal["admin", "expert"]
-ROLES: tuple[Role, ...] = ("admin", "expert")
+# Who may do what. A viewer reads all of the admin's pages, a lead also decides ties and keeps the guideline, an admin
+# does everything; an expert sees only what is theirs, so that they can answer blind.
+RANKS: dict[Role, int] = {"expert": 0, "viewer": 1, "lead": 2, "admin": 3}
 API_TOKEN_PREFIX = "lc_"  # noqa: S105 - what every token starts with, so that leaked ones can be searched for
 
 _EMAIL = re.compile(r"[^\s@<>\"']+@[^\s@<>\"']+\.[^\s@<>\"'.]+")
@@ -307,7 +310,7 @@ def revoke_api_token(session: Session, user_id: int, token_id: int, now: datetim
 
 def check_role(role: str) -> Role:
     if role not in ROLES:
-        raise InvalidInput("The role is either expert or admin.", field="role")
+        raise InvalidInput("The role is admin, lead, viewer or expert.", field="role")
     return role
 
 
@@ -328,7 +331,7 @@ def add_member(
         session.add(member)
     elif member.removed_at is not None:
         member.role, member.removed_at = role, None
-    elif role == "admin":
+    elif RANKS[role] > RANKS[cast(Role, member.role)]:
         member.role = role
     session.flush()
     audit.record(

@@ -114,25 +114,38 @@ class ProjectAccess:
     role: Role
 
     @property
+    def is_lead(self) -> bool:
+        """May decide ties and change the guideline."""
+        return self.role in ("lead", "admin")
+
+    @property
     def is_admin(self) -> bool:
         return self.role == "admin"
 
 
-def project_access(role: Role) -> Callable[..., object]:
-    """A dependency that loads the project named ``{slug}`` in the path and authorises.
+_REFUSED: dict[Role, str] = {
+    "viewer": "Experts answer without seeing this page.",
+    "lead": "Only an admin or a lead of this project can do this.",
+    "admin": "Only an admin of this project can open this page.",
+}
 
-    ``expert`` admits every member, ``admin`` only admins. To an outsider the project does not exist.
+
+def project_access(role: Role) -> Callable[..., object]:
+    """A dependency that loads the project named ``{slug}`` in the path and authorises ``role`` and all above it
+    (accounts.RANKS): ``expert`` admits every member. To an outsider the project does not exist.
     """
 
     async def authorise(access: SignedIn) -> ProjectAccess:
         if access.project is None or access.role is None:
             raise NotFound("There is no such project, or you are not a member of it.")
-        if role == "admin" and access.role != "admin":
-            raise Forbidden("Only an admin of this project can open this page.")
+        if accounts.RANKS[access.role] < accounts.RANKS[role]:
+            raise Forbidden(_REFUSED[role])
         return ProjectAccess(access.user, access.project, access.role)
 
     return authorise
 
 
 ExpertAccess = Annotated[ProjectAccess, Depends(project_access("expert"))]
+ViewerAccess = Annotated[ProjectAccess, Depends(project_access("viewer"))]
+LeadAccess = Annotated[ProjectAccess, Depends(project_access("lead"))]
 AdminAccess = Annotated[ProjectAccess, Depends(project_access("admin"))]

@@ -22,8 +22,9 @@ from markupsafe import Markup
 from app import __version__
 from app.errors import Conflict, InvalidInput, LinecallError
 from app.resources import resource
-from app.services.accounts import Access, Role
-from app.web import security
+from app.services.accounts import RANKS, Access, Role
+from app.web import i18n, security
+from app.web.i18n import N_
 
 FLASH_COOKIE = "linecall_flash"
 _LONGEST_FLASH = 500
@@ -51,7 +52,8 @@ HTMX_CONFIG = json.dumps(
 
 @dataclass(frozen=True)
 class NavEntry:
-    """A link of the project navigation: shown once a route has that name, to ``role`` or, where None, to everybody."""
+    """A link of the project navigation: shown once a route has that name, to ``role`` and all above it, and to
+    experts only where it is theirs; None: to everybody."""
 
     title: str
     route: str
@@ -59,13 +61,13 @@ class NavEntry:
 
 
 NAVIGATION = (
-    NavEntry("Overview", "project", None),
-    NavEntry("Label", "label", "expert"),
-    NavEntry("Rounds", "rounds", "admin"),
-    NavEntry("Alignment", "alignment", "admin"),
-    NavEntry("Pool", "pool", "admin"),
-    NavEntry("People", "people", "admin"),
-    NavEntry("Settings", "project_settings", "admin"),
+    NavEntry(N_("Overview"), "project", None),
+    NavEntry(N_("Label"), "label", "expert"),
+    NavEntry(N_("Rounds"), "rounds", "viewer"),
+    NavEntry(N_("Alignment"), "alignment", "viewer"),
+    NavEntry(N_("Pool"), "pool", "viewer"),
+    NavEntry(N_("People"), "people", "admin"),
+    NavEntry(N_("Settings"), "project_settings", "admin"),
 )
 
 
@@ -95,12 +97,15 @@ def render(
     request: Request, template: str, *, fragment: str | None = None, status: int = 200, **context: Any
 ) -> HTMLResponse:
     """The page ``template``, or for htmx the ``fragment`` that the page includes too."""
+    i18n.use_language_of(request)
     partly = fragment is not None and is_htmx(request)
     flash = None if partly else _read_flash(request)
     values = _request_context(request) | {"flash": flash, "errors": {}, "values": {}} | context
     values["errors"], values["values"] = Blanks(values["errors"]), Blanks(values["values"])
     html = environment().get_template(fragment if partly and fragment else template).render(values)
-    response = HTMLResponse(html, status, headers={"Vary": "HX-Request"})
+    response = HTMLResponse(
+        html, status, headers={"Vary": "HX-Request, Accept-Language", "Content-Language": i18n.language()}
+    )
     if flash is not None:
         response.delete_cookie(FLASH_COOKIE, path="/", httponly=True, samesite="lax")
     return response
@@ -192,12 +197,18 @@ def navigation(request: Request, access: Access | None) -> list[dict[str, Any]]:
         return []
     here, routes, links = request.url.path.rstrip("/"), request.app.state.paths, []
     for entry in NAVIGATION:
-        if entry.route not in routes or entry.role not in (None, access.role):
+        if entry.route not in routes or not _shown_to(entry.role, access.role):
             continue
         url = url_for(request, entry.route, slug=access.project.slug)
         current = here == url or (entry.route != "project" and here.startswith(url + "/"))
-        links.append({"title": entry.title, "url": url, "current": current})
+        links.append({"title": i18n.gettext(entry.title), "url": url, "current": current})
     return links
+
+
+def _shown_to(wanted: Role | None, role: Role) -> bool:
+    if wanted is None or wanted == "expert":
+        return wanted is None or role == "expert"
+    return RANKS[role] >= RANKS[wanted]
 
 
 def project_start(request: Request, slug: str, role: Role) -> str:
@@ -215,8 +226,17 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
     )
-    env.globals |= {"static_url": static_url, "version": __version__, "htmx_config": HTMX_CONFIG, "now": _now}
+    env.policies["ext.i18n.trimmed"] = True
+    env.install_gettext_callables(i18n.gettext, i18n.ngettext, newstyle=True)  # type: ignore[attr-defined]
+    env.globals |= {
+        "static_url": static_url,
+        "version": __version__,
+        "htmx_config": HTMX_CONFIG,
+        "now": _now,
+        "language": i18n.language,
+    }
     env.filters |= {
         "markdown": markdown,
         "date": date,

@@ -139,8 +139,8 @@ def used_url(empty_database_url: str) -> str:
         user = make_user(session, "Ada")
         session.execute(
             text(
-                "INSERT INTO api_tokens (user_id, name, token_hash, hint, created_at)"
-                " VALUES (:user, 'x', :hash, 'x', '2026-01-01')"
+                "INSERT INTO api_tokens (user_id, name, token_hash, hint, scopes, created_at)"
+                " VALUES (:user, 'x', :hash, 'x', '[]', '2026-01-01')"
             ),
             {"user": user.id, "hash": b"x" * 32},
         )

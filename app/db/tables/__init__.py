@@ -1,14 +1,17 @@
 """Every table, by area. Import from here: ``from app.db.tables import Item, Round``."""
 
 from app.db.base import Base
-from app.db.tables.accounts import ApiToken, Invitation, Membership, User, UserSession
+from app.db.tables.accounts import ApiToken, Invitation, Membership, User, UserIdentity, UserSession
+from app.db.tables.guidance import PracticeAnswer, PracticeItem, Suggestion
+from app.db.tables.messages import Message, Webhook
 from app.db.tables.models import Evaluation, ModelVersion, Prediction, PrelabelCache
 from app.db.tables.pool import Import, Item
 from app.db.tables.projects import AuditEvent, GuidelineVersion, Project
-from app.db.tables.review import Annotation, Assignment, ConsensusLabel
+from app.db.tables.review import AdjudicationVote, Annotation, Assignment, ConsensusLabel, PairView
 from app.db.tables.rounds import BoundaryPair, Round, RoundItem, StageRun, Worker
 
 __all__ = [
+    "AdjudicationVote",
     "Annotation",
     "ApiToken",
     "Assignment",
@@ -22,14 +25,21 @@ __all__ = [
     "Invitation",
     "Item",
     "Membership",
+    "Message",
     "ModelVersion",
+    "PairView",
+    "PracticeAnswer",
+    "PracticeItem",
     "Prediction",
     "PrelabelCache",
     "Project",
     "Round",
     "RoundItem",
     "StageRun",
+    "Suggestion",
     "User",
+    "UserIdentity",
     "UserSession",
+    "Webhook",
     "Worker",
 ]

@@ -1,14 +1,16 @@
 """People, what they may do, and the secrets that prove who they are (stored only as hashes)."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import CheckConstraint, ForeignKey, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, utcnow
 
-Role = Literal["admin", "expert"]
+Role = Literal["admin", "lead", "viewer", "expert"]
+ROLES: tuple[Role, ...] = ("admin", "lead", "viewer", "expert")
+_KNOWN_ROLE = "role IN ({})".format(", ".join(f"'{role}'" for role in ROLES))
 
 
 class User(Base):
@@ -19,7 +21,22 @@ class User(Base):
     name: Mapped[str] = mapped_column(String(200))
     password_hash: Mapped[str | None] = mapped_column(String(200))  # NULL: signs in by link only
     is_site_admin: Mapped[bool] = mapped_column(default=False)  # may create projects and see every one
+    locale: Mapped[str | None] = mapped_column(String(10))  # NULL: what the browser asks for
+    preferences: Mapped[dict[str, Any]] = mapped_column(default=dict)  # app.services.preferences.Preferences
     disabled_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class UserIdentity(Base):
+    """Who a user is to a single sign-on provider."""
+
+    __tablename__ = "user_identities"
+    __table_args__ = (UniqueConstraint("issuer", "subject"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    issuer: Mapped[str] = mapped_column(String(300))
+    subject: Mapped[str] = mapped_column(String(300))
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
@@ -41,13 +58,14 @@ class Membership(Base):
     __tablename__ = "memberships"
     __table_args__ = (
         UniqueConstraint("user_id", "project_id"),
-        CheckConstraint("role IN ('admin', 'expert')", name="role"),
+        CheckConstraint(_KNOWN_ROLE, name="role"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"), index=True)
     role: Mapped[str] = mapped_column(String(20))
+    practice_passed_at: Mapped[datetime | None]  # an expert labels only after it where the project asks for practice
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     removed_at: Mapped[datetime | None]
 
@@ -58,7 +76,7 @@ class Invitation(Base):
     __tablename__ = "invitations"
     __table_args__ = (
         CheckConstraint("purpose IN ('invite', 'sign_in')", name="purpose"),
-        CheckConstraint("role IN ('admin', 'expert')", name="role"),
+        CheckConstraint(_KNOWN_ROLE, name="role"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -84,6 +102,8 @@ class ApiToken(Base):
     name: Mapped[str] = mapped_column(String(100))
     token_hash: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
     hint: Mapped[str] = mapped_column(String(12))  # the first characters, so that a person can tell tokens apart
+    scopes: Mapped[list[str]] = mapped_column(default=list)  # empty: all that the user may do
+    last_used_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]

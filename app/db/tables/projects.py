@@ -37,6 +37,7 @@ class GuidelineVersion(Base):
     version: Mapped[int]
     text: Mapped[str] = mapped_column(Text)  # Markdown
     examples: Mapped[dict[str, Any]]  # label name → list of example texts
+    summary: Mapped[str] = mapped_column(Text, default="")  # what changed, for experts who knew the last version
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
 

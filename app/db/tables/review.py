@@ -61,8 +61,9 @@ class Annotation(Base):
     """An expert's answer; rows are only ever added.
 
     ``blind`` rows were given before anything was revealed, ``revised`` ones after, and an ``undone`` row (no label)
-    takes back what came before it. The last blind row after the last undone one counts for agreement; the last
-    row of either kind counts for training.
+    takes back what came before it: the expert did, or, with ``requeued_by_id``, somebody who changed the guideline
+    and asks for the item to be answered again. The last blind row after the last undone one counts for agreement;
+    the last row of either kind counts for training.
     """
 
     __tablename__ = "annotations"
@@ -70,6 +71,7 @@ class Annotation(Base):
         UniqueConstraint("expert_id", "idempotency_key"),
         CheckConstraint("kind IN ('blind', 'revised', 'undone')", name="kind"),
         CheckConstraint("(label IS NULL) = (kind = 'undone')", name="label_unless_undone"),
+        CheckConstraint("requeued_by_id IS NULL OR kind = 'undone'", name="requeued_is_undone"),
         Index("ix_annotations_round_item", "round_id", "item_id"),
         Index("ix_annotations_expert", "expert_id", "round_id", "id"),
     )
@@ -85,6 +87,7 @@ class Annotation(Base):
     guideline_version_id: Mapped[int] = mapped_column(ForeignKey("guideline_versions.id"))
     flagged: Mapped[bool] = mapped_column(default=False)
     note: Mapped[str | None] = mapped_column(Text)
+    requeued_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     seconds: Mapped[float | None]  # from the item being shown to the answer, as the browser measured it
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
 
@@ -108,3 +111,38 @@ class ConsensusLabel(Base):
     decided_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     reason: Mapped[str | None] = mapped_column(Text)
     decided_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class PairView(Base):
+    """The contrast card: when an expert who had answered both sides of a pair saw them side by side.
+
+    From ``shown_at`` on their blind answers to the two items are fixed; what they change is a revision.
+    """
+
+    __tablename__ = "pair_views"
+    __table_args__ = (
+        UniqueConstraint("pair_id", "expert_id"),
+        CheckConstraint("outcome IN ('confirmed', 'revised')", name="outcome"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    pair_id: Mapped[int] = mapped_column(ForeignKey("boundary_pairs.id"))
+    expert_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    shown_at: Mapped[datetime] = mapped_column(default=utcnow)
+    outcome: Mapped[str | None] = mapped_column(String(20))  # NULL: shown, not yet settled
+    settled_at: Mapped[datetime | None]
+
+
+class AdjudicationVote(Base):
+    """One person's ruling on a tie, where a project wants two experts to agree on it."""
+
+    __tablename__ = "adjudication_votes"
+    __table_args__ = (UniqueConstraint("round_id", "item_id", "user_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    round_id: Mapped[int] = mapped_column(ForeignKey("rounds.id"))
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    label: Mapped[int] = mapped_column(SmallInteger)
+    reason: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
