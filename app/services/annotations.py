@@ -7,9 +7,9 @@ from sqlalchemy import bindparam, func, select, text, update
 from sqlalchemy.orm import Session
 
 from app.db.base import UtcDateTime, utcnow
-from app.db.tables import Annotation, Assignment, Round
+from app.db.tables import Annotation, Assignment, Item, Round
 from app.errors import Conflict, InvalidInput, NotFound
-from app.services import queue
+from app.services import queue, reveals
 from app.services.projects import current_guideline
 
 MAX_NOTE = 4000
@@ -218,25 +218,44 @@ def undo(
     expert_id: int,
     key: str,
     lease: timedelta,
+    assignment_id: int | None = None,
+    keep_claims: bool = False,
     now: datetime | None = None,
-) -> bool:
-    """Take back the expert's last answer in the open review and hand them its item again; they can go on to the
-    one before. False when there is nothing to take back. The same key twice takes back one answer."""
+) -> int | None:
+    """Take back the expert's last answer in the open review, or the one to ``assignment_id``, and hand them its item
+    again; they can go on to the one before. Returns its assignment; None when there is nothing to take back.
+
+    The same key twice takes back one answer. Raises Conflict once the expert has seen the item beside its contrast:
+    what they know then is not blind any more. Without ``keep_claims`` the other items that they hold go back, so
+    that this one is their next.
+    """
     _check_key(key)
     now = now or utcnow()
-    if session.scalar(
-        select(Annotation.id).where(Annotation.expert_id == expert_id, Annotation.idempotency_key == key)
-    ):
-        return True
-    last = _last_answered(session, project_id, expert_id)
+    replayed = session.scalar(
+        select(Annotation.assignment_id).where(Annotation.expert_id == expert_id, Annotation.idempotency_key == key)
+    )
+    if replayed is not None:
+        return replayed
+    last = _answered(session, project_id, expert_id, assignment_id)
     if last is None:
-        return False
-    queue.release(session, project_id, expert_id)
+        return None
+    if reveals.revealed(session, expert_id, last.round_id, [last.item_id]):
+        raise Conflict("You have seen this text beside its contrast. You can still change your answer.", reason="seen")
+    if not keep_claims:
+        queue.release(session, project_id, expert_id)
+    _take_back(session, last, expert_id, project_id, key, now)
+    last.state = "claimed"
+    last.claimed_at, last.lease_expires_at, last.done_at = now, now + lease, None
+    session.flush()
+    return last.id
+
+
+def _take_back(session: Session, slot: Assignment, expert_id: int, project_id: int, key: str, now: datetime) -> None:
     session.add(
         Annotation(
-            round_id=last.round_id,
-            item_id=last.item_id,
-            assignment_id=last.id,
+            round_id=slot.round_id,
+            item_id=slot.item_id,
+            assignment_id=slot.id,
             expert_id=expert_id,
             kind="undone",
             label=None,
@@ -245,20 +264,119 @@ def undo(
             created_at=now,
         )
     )
-    last.state = "claimed"
-    last.claimed_at, last.lease_expires_at, last.done_at = now, now + lease, None
     session.flush()
-    return True
 
 
-def _last_answered(session: Session, project_id: int, expert_id: int) -> Assignment | None:
+def change(
+    session: Session,
+    *,
+    project_id: int,
+    expert_id: int,
+    n_labels: int,
+    answer: Answer,
+    now: datetime | None = None,
+) -> Receipt:
+    """Answer an item of the open review anew. Before the expert has seen its contrast this is a blind answer in place
+    of the first; after, it is a revision, which needs a note saying why.
+
+    Raises Conflict when the review has closed or the item is not theirs, InvalidInput for a bad label or a revision
+    without a reason. The same key twice is one change.
+    """
+    _check(answer, n_labels)
+    now = now or utcnow()
+    earlier = _earlier_receipt(session, expert_id, answer)
+    if earlier is not None:
+        return earlier
+    slot = _answered(session, project_id, expert_id, answer.assignment_id)
+    if slot is None:
+        raise Conflict("This answer can't be changed any more: its review has closed.", reason="closed")
+    seen = bool(reveals.revealed(session, expert_id, slot.round_id, [slot.item_id]))
+    note = (answer.note or "").strip() or None
+    if seen and note is None:
+        raise InvalidInput("Say why you change it: you have seen the text beside its contrast.", field="note")
+    if not seen:
+        _take_back(session, slot, expert_id, project_id, f"undo:{answer.key}"[:64], now)
+    row = Annotation(
+        round_id=slot.round_id,
+        item_id=slot.item_id,
+        assignment_id=slot.id,
+        expert_id=expert_id,
+        kind="revised" if seen else "blind",
+        label=answer.label,
+        idempotency_key=answer.key,
+        guideline_version_id=current_guideline(session, project_id).id,
+        flagged=answer.flagged,
+        note=note,
+        created_at=now,
+    )
+    session.add(row)
+    session.flush()
+    return Receipt(annotation_id=row.id, round_id=slot.round_id, replayed=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An answer of one's own that stands. ``changeable``: its review is still open. ``seen``: beside its contrast,
+    so that a change needs a reason."""
+
+    assignment_id: int
+    item_id: int
+    text: str
+    label: int
+    flagged: bool
+    note: str | None
+    at: datetime
+    round_number: int
+    changeable: bool
+    seen: bool
+
+
+def given_since(session: Session, *, project_id: int, expert_id: int, since: datetime, limit: int = 500) -> list[Given]:
+    """The expert's standing answers given since then, the newest first."""
+    newest = (
+        select(func.max(Annotation.id))
+        .join(Round, Round.id == Annotation.round_id)
+        .where(Annotation.expert_id == expert_id, Round.project_id == project_id)
+        .group_by(Annotation.assignment_id)
+    )
+    rows = session.execute(
+        select(Annotation, Item.text, Round.number, Round.state)
+        .join(Item, Item.id == Annotation.item_id)
+        .join(Round, Round.id == Annotation.round_id)
+        .where(Annotation.id.in_(newest), Annotation.kind != "undone", Annotation.created_at >= since)
+        .order_by(Annotation.id.desc())
+        .limit(limit)
+    ).all()
+    seen: set[tuple[int, int]] = set()
+    for round_id in {row.Annotation.round_id for row in rows}:
+        items = [row.Annotation.item_id for row in rows if row.Annotation.round_id == round_id]
+        seen |= {(round_id, item) for item in reveals.revealed(session, expert_id, round_id, items)}
+    return [
+        Given(
+            given.assignment_id,
+            given.item_id,
+            text,
+            given.label,
+            given.flagged,
+            given.note,
+            given.created_at,
+            number,
+            state == "review",
+            (given.round_id, given.item_id) in seen,
+        )
+        for given, text, number, state in rows
+    ]
+
+
+def _answered(session: Session, project_id: int, expert_id: int, assignment_id: int | None) -> Assignment | None:
+    """The slot of the open review that the expert answered last, or ``assignment_id`` if they have answered it."""
     newest = (
         select(Annotation.assignment_id, func.max(Annotation.id).label("at"))
         .where(Annotation.expert_id == expert_id, Annotation.kind != "undone")
         .group_by(Annotation.assignment_id)
         .subquery()
     )
-    return session.scalar(
+    query = (
         select(Assignment)
         .join(newest, newest.c.assignment_id == Assignment.id)
         .where(
@@ -272,3 +390,4 @@ def _last_answered(session: Session, project_id: int, expert_id: int) -> Assignm
         .with_for_update(of=Assignment)
         .execution_options(populate_existing=True)
     )
+    return session.scalar(query if assignment_id is None else query.where(Assignment.id == assignment_id))

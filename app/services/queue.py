@@ -7,6 +7,7 @@ Everything here is one conditional UPDATE on ``assignments`` and reads around it
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from statistics import median
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, exists, func, select, text, update
@@ -14,10 +15,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.db.base import UtcDateTime, utcnow
-from app.db.tables import Assignment, Membership, Project, Round, RoundItem, User
+from app.db.tables import Annotation, Assignment, Membership, Project, Round, RoundItem, User
 from app.db.tables.review import UNANSWERED
 
 _CLAIM_ATTEMPTS = 5
+AHEAD = 4  # items beyond the one in hand that a page holds, so that the next is there at once, online or not
+_FEW_LEFT = 12  # unanswered slots in a round: from here on, holding more than one ahead would leave colleagues idle
+_LONGEST_PAUSE = 600  # seconds: an answer that took longer was interrupted, and says nothing about the pace
+_PACE_ANSWERS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +36,13 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """``done`` answers by this expert in the open round; at most ``left`` more are wanted from them."""
+    """``done`` answers by this expert in the open round; at most ``left`` more are wanted from them, and
+    ``unanswered`` from all experts together."""
 
     round_number: int | None
     done: int
     left: int
+    unanswered: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,7 @@ _OPEN_REVIEW = "(SELECT id FROM rounds WHERE project_id = :project AND state = '
 _TAKE = """
     UPDATE assignments SET state = 'claimed', expert_id = :expert, claimed_at = :now, lease_expires_at = :lease
     WHERE id = ({which}) AND state IN ('open', 'claimed')
-    RETURNING id, item_id"""
+    RETURNING id, item_id, position"""
 _NEXT_FREE = f"""
     SELECT a.id FROM assignments a
     WHERE a.round_id = {_OPEN_REVIEW} AND a.state IN ('open', 'claimed')
@@ -70,7 +77,12 @@ _OWN_CLAIM = f"""
 _KEEP_OWN = text(_TAKE.format(which=_OWN_CLAIM)).bindparams(*_TIMES)
 _TAKE_NEXT_SQLITE = text(_TAKE.format(which=_NEXT_FREE)).bindparams(*_TIMES)
 _TAKE_NEXT_POSTGRES = text(_TAKE.format(which=_NEXT_FREE + " FOR UPDATE OF a SKIP LOCKED")).bindparams(*_TIMES)
+_RENEW_OWN = text(f"""
+    UPDATE assignments SET lease_expires_at = :lease
+    WHERE round_id = {_OPEN_REVIEW} AND expert_id = :expert AND state = 'claimed'
+    RETURNING id, item_id, position""").bindparams(*_TIMES)  # noqa: S608 - constants only
 _TEXT = text("SELECT text FROM items WHERE id = :item")
+_TEXTS = text("SELECT id, text FROM items WHERE id IN :items").bindparams(bindparam("items", expanding=True))
 _PROGRESS = text(f"""
     SELECT r.number,
            (SELECT count(*) FROM assignments WHERE expert_id = :expert AND round_id = r.id AND state = 'done') AS done,
@@ -110,6 +122,30 @@ def claim(
     return Task(row.id, row.item_id, connection.execute(_TEXT, {"item": row.item_id}).scalar_one())
 
 
+def claim_ahead(
+    session: Session,
+    project_id: int,
+    expert_id: int,
+    *,
+    lease: timedelta,
+    unanswered: int,
+    now: datetime | None = None,
+) -> list[Task]:
+    """All that the expert holds, with fresh leases and in the round's order: the item in hand and up to ``AHEAD``
+    more, fewer near the round's end. ``unanswered`` is that of ``progress``. Empty when there is none for them."""
+    now = now or utcnow()
+    values = {"project": project_id, "expert": expert_id, "now": now, "lease": now + lease}
+    connection = session.connection()
+    held = list(connection.execute(_RENEW_OWN, values))
+    wanted = 1 + (AHEAD if unanswered > _FEW_LEFT else 1)
+    while len(held) < wanted and (row := _take_next(connection, values)) is not None:
+        held.append(row)
+    if not held:
+        return []
+    texts = dict(connection.execute(_TEXTS, {"items": [row.item_id for row in held]}).tuples().all())
+    return [Task(row.id, row.item_id, texts[row.item_id]) for row in sorted(held, key=lambda row: row.position)]
+
+
 def _take_next(connection: Connection, values: dict[str, Any]) -> Row[Any] | None:
     """On SQLite writers exclude each other. On Postgres the same expert, in another tab, may take another slot of the
     item at this very moment; the unique constraint refuses one of the two, which then looks again."""
@@ -129,7 +165,26 @@ def progress(session: Session, project_id: int, expert_id: int) -> Progress:
     row = session.connection().execute(_PROGRESS, {"project": project_id, "expert": expert_id}).first()
     if row is None:
         return Progress(None, 0, 0)
-    return Progress(row.number, row.done, min(row.unanswered, row.items - row.done - row.skipped))
+    left = min(row.unanswered, row.items - row.done - row.skipped)
+    return Progress(row.number, row.done, left, row.unanswered)
+
+
+def pace(session: Session, expert_id: int, project_id: int) -> float | None:
+    """Seconds that the expert's latest answers in this project took, at the median; None with fewer than five."""
+    taken = session.scalars(
+        select(Annotation.seconds)
+        .join(Round, Round.id == Annotation.round_id)
+        .where(
+            Annotation.expert_id == expert_id,
+            Round.project_id == project_id,
+            Annotation.kind == "blind",
+            Annotation.seconds <= _LONGEST_PAUSE,
+        )
+        .order_by(Annotation.id.desc())
+        .limit(_PACE_ANSWERS)
+    ).all()
+    times = [seconds for seconds in taken if seconds is not None]
+    return median(times) if len(times) >= 5 else None
 
 
 def explain_empty(session: Session, project_id: int) -> EmptyQueue:
