@@ -316,13 +316,13 @@ def change(
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An answer of one's own that stands. ``changeable``: its review is still open. ``seen``: beside its contrast,
+    """An answer of one's own that stands (so it has a label). ``changeable``: its review is still open. ``seen``: beside its contrast,
     so that a change needs a reason."""
 
     assignment_id: int
     item_id: int
     text: str
-    label: int
+    label: int | None
     flagged: bool
     note: str | None
     at: datetime

@@ -80,7 +80,7 @@ _TAKE_NEXT_POSTGRES = text(_TAKE.format(which=_NEXT_FREE + " FOR UPDATE OF a SKI
 _RENEW_OWN = text(f"""
     UPDATE assignments SET lease_expires_at = :lease
     WHERE round_id = {_OPEN_REVIEW} AND expert_id = :expert AND state = 'claimed'
-    RETURNING id, item_id, position""").bindparams(*_TIMES)  # noqa: S608 - constants only
+    RETURNING id, item_id, position""").bindparams(_TIMES[1])  # noqa: S608 - constants only
 _TEXT = text("SELECT text FROM items WHERE id = :item")
 _TEXTS = text("SELECT id, text FROM items WHERE id IN :items").bindparams(bindparam("items", expanding=True))
 _PROGRESS = text(f"""
@@ -142,7 +142,7 @@ def claim_ahead(
         held.append(row)
     if not held:
         return []
-    texts = dict(connection.execute(_TEXTS, {"items": [row.item_id for row in held]}).tuples().all())
+    texts: dict[int, str] = dict(connection.execute(_TEXTS, {"items": [row.item_id for row in held]}).tuples().all())
     return [Task(row.id, row.item_id, texts[row.item_id]) for row in sorted(held, key=lambda row: row.position)]
 
 

@@ -84,7 +84,7 @@ def undo(access: Labeller, db: Db, settings: AppSettings, body: schemas.NewUndo)
         undone = annotations.undo(
             session, project_id=desk.project_id, expert_id=desk.expert_id, key=body.key, lease=desk.lease
         )
-        return undone, _claim(session, desk)
+        return undone is not None, _claim(session, desk)
 
     undone, found = db.run_write(work)
     return schemas.Undone(undone=undone, next=_next(found))
