@@ -1,78 +1,437 @@
 "use strict";
 
-// Keys, the time taken, and honest words when an answer could not be sent. The page works without any of it.
+// The labelling page: shows an item, notes down what the expert does, and shows the next one at once. outbox.js sends.
 
-let shownAt = performance.now();
+(() => {
+  const byId = (id) => document.getElementById(id);
+  const state = JSON.parse(byId("desk-state").textContent);
+  const { urls, words, labels } = state;
+  const form = byId("answer");
+  const note = form.elements.note;
+  const flag = form.elements.flagged;
 
-function typing(element) {
-  return element instanceof HTMLTextAreaElement || (element instanceof HTMLInputElement && element.type !== "checkbox");
-}
+  let tasks = state.desk.tasks; // the first one is on the page
+  let progress = state.desk.progress;
+  let watch = { since: performance.now(), seen: 0 }; // how long the item has been looked at
+  let paces = state.pace ? [state.pace] : [];
+  const recent = []; // answers of this page, so that undo is instant too
 
-function press(key) {
-  const target = document.querySelector(`#task [data-key="${CSS.escape(key)}"]`);
-  if (!target || target.disabled) return false;
-  if (target instanceof HTMLTextAreaElement) target.focus();
-  else target.click();
-  return true;
-}
+  // --- what is on the page ------------------------------------------------------------------------------------
 
-function toggleKeys() {
-  const dialog = document.getElementById("keys");
-  if (dialog.open) dialog.close();
-  else dialog.showModal();
-}
+  const current = () => tasks[0];
+  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  const blocked = () => !current() || !byId("contrast-slot").hidden || document.querySelector("dialog[open]");
 
-document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-  if (typing(event.target)) {
-    if (event.key === "Escape") event.target.blur();
-    return;
+  function showItem(focus) {
+    const task = current();
+    byId("task").dataset.item = task?.item ?? "";
+    byId("work").hidden = !task;
+    byId("empty").hidden = Boolean(task);
+    if (task) {
+      const old = byId("item");
+      const item = old.cloneNode(false); // a new element, so that a screen reader reads it out
+      item.textContent = task.text;
+      item.classList.remove("open");
+      old.replaceWith(item);
+      for (const field of document.querySelectorAll("#work input[name=assignment]")) field.value = task.assignment;
+      note.value = sessionStorage.getItem(draftOf(task)) ?? "";
+      flag.checked = false;
+      watch = { since: document.hidden ? null : performance.now(), seen: 0 };
+      fold();
+    }
+    if (focus) (task ? byId("item") : byId("empty")).focus({ preventScroll: true });
   }
-  if (event.key === "?") {
-    toggleKeys();
+
+  function fold() {
+    const item = byId("item");
+    const button = byId("expand");
+    const open = item.classList.contains("open");
+    const long = open || item.scrollHeight > item.clientHeight + 4;
+    button.hidden = !long;
+    button.setAttribute("aria-expanded", String(open));
+    item.classList.toggle("long", long && !open);
+    button.querySelector("[data-when=folded]").hidden = open;
+    button.querySelector("[data-when=open]").hidden = !open;
+  }
+
+  function showEmpty(empty) {
+    const place = byId("empty");
+    place.querySelector(".empty-title").textContent = empty.title;
+    place.querySelector(".empty-text").textContent = `${empty.text} ${empty.more ?? ""}`.trim();
+  }
+
+  function showWaitingForNext() {
+    showEmpty({ title: navigator.onLine && !outbox.failures ? words.loading : words.offline, text: outbox.failures ? words.waiting_next : "" });
+  }
+
+  function showProgress() {
+    const done = progress.done + pendingAnswers();
+    const left = Math.max(0, progress.left - pendingAnswers());
+    const parts = [];
+    if (progress.round_number) parts.push(fill(words.progress, { round: progress.round_number, done }));
+    if (progress.round_number && left) parts.push(fill(words.left, { left }));
+    const time = estimate(left);
+    byId("progress-text").textContent = parts.join(", ") + (time ? ` · ${time}` : "");
+    byId("progress-bar").hidden = !progress.round_number;
+    byId("progress-bar").max = Math.max(1, done + left);
+    byId("progress-bar").value = done;
+    for (const button of document.querySelectorAll("[data-empty-action=undo]")) button.hidden = !done;
+  }
+
+  function pendingAnswers() {
+    return outbox.entries().reduce((sum, entry) => sum + ({ answer: 1, undo: -1 }[entry.kind] ?? 0), 0);
+  }
+
+  function estimate(left) {
+    if (!paces.length || !left) return "";
+    const sorted = [...paces].sort((a, b) => a - b);
+    const minutes = (left * sorted[Math.floor(sorted.length / 2)]) / 60;
+    if (minutes >= 90) return fill(words.hours, { n: (Math.round(minutes / 30) / 2).toLocaleString() });
+    return minutes < 1.5 ? words.minute : fill(words.minutes, { n: Math.round(minutes) });
+  }
+
+  function say(text, kind = "saved") {
+    const place = byId("receipt");
+    place.className = `receipt receipt-${kind}`;
+    place.textContent = kind === "saved" ? `✓ ${text}` : text;
+  }
+
+  function trouble(text, link) {
+    const place = byId("trouble");
+    place.hidden = !text;
+    place.textContent = text ?? "";
+    if (link) {
+      const anchor = document.createElement("a");
+      anchor.href = link;
+      anchor.textContent = words.sign_in;
+      place.append(" ", anchor);
+    }
+  }
+
+  // --- sending ------------------------------------------------------------------------------------------------
+
+  const channel = "BroadcastChannel" in window ? new BroadcastChannel(`linecall:${state.user}:${state.project}`) : null;
+  const starts = new Map(); // entry key → when the key was pressed
+
+  const outbox = new Outbox({
+    name: `linecall:outbox:${state.user}:${state.project}`,
+    url: urls.noted,
+    csrf: state.csrf,
+    describe: () => tasks.map((task) => task.assignment),
+    onDone: arrived,
+    onState: report,
+  });
+
+  function report({ waiting, trouble: kind, reason, entry }) {
+    const kept = waiting === 1 ? words.kept_one : fill(words.kept_many, { n: waiting });
+    if (kind === "offline") trouble(`${words.offline} ${waiting ? kept : ""}`);
+    else if (kind === "signed-out") trouble(`${words.signed_out} ${waiting ? kept : ""}`, `${urls.sign_in}?next=${encodeURIComponent(urls.label)}`);
+    else if (kind === "out-of-date") reloadOnce(reason);
+    else if (kind === "refused") {
+      trouble(fill(words.refused, { reason }));
+      look();
+    } else if (!waiting) trouble(null);
+    if (kind && !current()) showWaitingForNext();
+    showProgress();
+    if (entry) starts.delete(entry.key);
+  }
+
+  // Signed in again in another tab, the page's token is out of date: a fresh page has one, and sends what waits.
+  function reloadOnce() {
+    const last = Number(sessionStorage.getItem("linecall:reloaded") ?? 0);
+    if (Date.now() - last < 60000) return trouble(fill(words.refused, { reason: "403" }));
+    sessionStorage.setItem("linecall:reloaded", String(Date.now()));
+    location.reload();
+  }
+
+  function arrived(entry, desk) {
+    const { done } = desk;
+    if (starts.has(entry.key)) measure("linecall:saved", starts.get(entry.key));
+    starts.delete(entry.key);
+    sessionStorage.removeItem(draftOf(entry));
+    if (done) say(done.text, { notice: "notice", saved: "saved" }[done.kind] ?? "plain");
+    if (entry.kind === "undo" && done?.kind === "notice") tasks = tasks.filter((task) => task.assignment !== entry.assignment);
+    take(desk, done?.kind === "undone" ? done.assignment_id : null, entry);
+    if (done?.contrast && !outbox.settled().size) openContrast();
+  }
+
+  // The server's list, without what is answered here already; what is on the page stays there, since it may be being
+  // read. `first` comes to the front: an answer taken back.
+  function take(desk, first, entry) {
+    const before = current();
+    const texts = new Map(tasks.map((task) => [task.assignment, task.text]));
+    const settled = outbox.settled();
+    if (entry && entry.kind !== "undo") settled.add(entry.assignment);
+    const listed = desk.tasks
+      .map((task) => ({ ...task, text: task.text ?? texts.get(task.assignment) }))
+      .filter((task) => task.text !== undefined && !settled.has(task.assignment));
+    const head = (first && listed.find((task) => task.assignment === first)) || (before && !settled.has(before.assignment) ? before : null);
+    tasks = head ? [head, ...listed.filter((task) => task.assignment !== head.assignment)] : listed;
+    if (!outbox.settled().size || !tasks.length) progress = desk.progress;
+    else progress = { ...desk.progress };
+    if (desk.empty && !tasks.length) showEmpty(desk.empty);
+    if (current()?.assignment !== before?.assignment) showItem(true);
+    showProgress();
+  }
+
+  async function look() {
+    let response;
+    try {
+      response = await fetch(urls.next, { headers: { Accept: "application/json" } });
+    } catch {
+      return;
+    }
+    if (response.status === 401) return report({ waiting: outbox.size, trouble: "signed-out" });
+    if (!response.ok) return;
+    const had = Boolean(current());
+    take(await response.json(), null);
+    if (!had && current()) announce();
+  }
+
+  function announce() {
+    if (!document.hidden || !state.prefs.notify || window.Notification?.permission !== "granted") return;
+    const notice = new Notification(words.work_title, { body: fill(words.work_text, { project: state.name }), tag: urls.label });
+    notice.onclick = () => window.focus();
+  }
+
+  // --- what the expert does -----------------------------------------------------------------------------------
+
+  const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const draftOf = (task) => `linecall:note:${task.assignment}`;
+
+  function noteDown(entry, at) {
+    const saving = setTimeout(() => outbox.size && !outbox.failures && say(words.saving, "plain"), 300);
+    starts.set(entry.key, at);
+    outbox.add(entry).finally(() => clearTimeout(saving));
+    showProgress();
+  }
+
+  function settle(entry, at) {
+    const task = tasks.shift();
+    recent.push(task);
+    if (recent.length > 50) recent.shift();
+    showItem(true);
+    if (!current()) showWaitingForNext();
+    channel?.postMessage({ assignment: task.assignment });
+    noteDown(entry, at);
+    requestAnimationFrame(() => setTimeout(() => measure("linecall:shown", at)));
+    breaks.worked();
+  }
+
+  function answer(label, at = performance.now()) {
+    if (blocked() || label >= labels.length) return;
+    const seconds = Math.min(1e5, (watch.seen + (watch.since === null ? 0 : performance.now() - watch.since)) / 1000);
+    paces = [...paces.slice(-29), Math.min(seconds, 600)];
+    const { assignment } = current();
+    settle({ kind: "answer", key: newKey(), assignment, label, note: note.value, flagged: flag.checked, seconds }, at);
+  }
+
+  function skip() {
+    if (blocked()) return;
+    const dialog = byId("skip-reasons");
+    dialog.querySelector("form").reset();
+    dialog.returnValue = "";
+    dialog.showModal();
+  }
+
+  function skipped() {
+    const dialog = byId("skip-reasons");
+    const chosen = dialog.returnValue;
+    const reason = chosen === "other" ? dialog.querySelector("input").value : chosen;
+    if (!chosen || !current()) return byId("item").focus();
+    settle({ kind: "skip", key: newKey(), assignment: current().assignment, reason }, performance.now());
+  }
+
+  function undo() {
+    if (!byId("contrast-slot").hidden) return;
+    const task = recent.pop();
+    if (task) {
+      tasks = [task, ...tasks.filter((other) => other.assignment !== task.assignment)];
+      showItem(true);
+      say(words.undone, "plain");
+    }
+    noteDown({ kind: "undo", key: newKey(), assignment: task?.assignment ?? null }, performance.now());
+  }
+
+  const actions = {
+    undo,
+    skip,
+    flag: () => {
+      flag.checked = !flag.checked;
+      say(flag.checked ? words.flag_on : words.flag_off, "plain");
+    },
+    note: () => note.focus(),
+    history: () => location.assign(urls.history),
+    search: () => document.querySelector(".guideline input[type=search]")?.focus(),
+    expand: () => {
+      byId("item").classList.toggle("open");
+      fold();
+    },
+  };
+  labels.forEach((_, index) => (actions[`label${index + 1}`] = (at) => answer(index, at)));
+
+  // --- keys, clicks, touch ------------------------------------------------------------------------------------
+
+  const typing = (element) => element.matches?.("textarea, select, input:not([type=checkbox], [type=radio]), [contenteditable]");
+
+  const keys = new Keys(state.prefs.keys, words, savePreferences);
+  const breaks = new Breaks(state.prefs.break_minutes, (minutes) => {
+    byId("break").hidden = false;
+    byId("break").querySelector("p").textContent = fill(words.break, { n: minutes });
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    if (typing(event.target)) {
+      if (event.key === "Escape" && form.contains(event.target)) byId("item").focus();
+      return;
+    }
+    const open = document.querySelector("dialog[open]");
+    if (open?.id === "skip-reasons") return chooseReason(event, open);
+    if (open) return;
+    if (event.key === "?") return event.preventDefault(), keys.toggle();
+    if (!byId("contrast-slot").hidden) return; // the contrast card has keys of its own
+    const action = keys.action(event.key);
+    if (!action || !actions[action] || (!current() && action !== "undo" && action !== "history")) return;
     event.preventDefault();
-  } else if (!document.getElementById("keys").open && press(event.key.toLowerCase())) {
+    actions[action](event.timeStamp);
+  });
+
+  function chooseReason(event, dialog) {
+    const button = dialog.querySelector(`[data-reason="${CSS.escape(event.key)}"]`);
+    if (!button) return;
     event.preventDefault();
+    button.click();
   }
-});
 
-document.addEventListener("click", (event) => {
-  if (event.target.closest("#show-keys")) toggleKeys();
-});
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-action], [data-empty-action], #show-keys, [data-break]");
+    if (!button) return;
+    if (button.id === "show-keys") return keys.toggle();
+    if (button.dataset.break) return endBreak(button.dataset.break);
+    const action = button.dataset.action ?? button.dataset.emptyAction;
+    if (action === "flag" || action === "note" || action === "history") return;
+    event.preventDefault();
+    actions[action]?.(event.timeStamp);
+  });
 
-document.addEventListener("htmx:configRequest", (event) => {
-  if (event.detail.elt.id === "answer") {
-    event.detail.parameters.set("seconds", ((performance.now() - shownAt) / 1000).toFixed(2));
+  form.addEventListener("submit", (event) => event.preventDefault()); // Enter in a field is not an answer
+  byId("skip-reasons").addEventListener("close", skipped);
+  note.addEventListener("input", () => current() && sessionStorage.setItem(draftOf(current()), note.value));
+
+  function endBreak(choice) {
+    byId("break").hidden = true;
+    breaks.later();
+    if (choice === "never") {
+      breaks.minutes = 0;
+      byId("suggest-breaks").checked = false;
+      savePreferences({ break_minutes: 0 });
+    }
+    byId("item").focus();
   }
-});
 
-function trouble(text) {
-  const place = document.getElementById("trouble");
-  place.textContent = text;
-  place.hidden = false;
-}
+  async function savePreferences(changes) {
+    const headers = { "Content-Type": "application/json", Accept: "application/json", "X-CSRF-Token": state.csrf };
+    try {
+      const response = await fetch(urls.preferences, { method: "POST", headers, body: JSON.stringify(changes) });
+      if (!response.ok) return null;
+      return (state.prefs = await response.json());
+    } catch {
+      return null;
+    }
+  }
 
-// The form keeps its idempotency key, so an answer that did arrive is not stored twice when it is sent again.
-document.addEventListener("htmx:sendError", () => {
-  trouble("Not saved: the server can't be reached. Your item is kept; answer again when you are back online.");
-});
-document.addEventListener("htmx:timeout", () => {
-  trouble("Not saved yet: the server did not answer in time. Answer again; it will be stored once.");
-});
-document.addEventListener("htmx:responseError", () => {
-  trouble("Not saved. Answer again, or reload the page if this goes on.");
-});
+  byId("suggest-breaks").addEventListener("change", async (event) => {
+    breaks.minutes = event.target.checked ? 45 : 0;
+    await savePreferences({ break_minutes: breaks.minutes });
+  });
+  byId("swipe").addEventListener("change", (event) => savePreferences({ swipe: event.target.checked }));
+  byId("notify").addEventListener("change", async (event) => {
+    const wanted = event.target.checked;
+    const allowed = !wanted || (await Notification.requestPermission()) === "granted";
+    event.target.checked = wanted && allowed;
+    savePreferences({ notify: event.target.checked });
+  });
 
-function ready() {
-  document.getElementById("show-keys").hidden = false;
-  shownAt = performance.now();
-}
+  // A swipe is mostly sideways and a third of the screen wide; up and down it scrolls.
+  let touch = null;
+  document.addEventListener("touchstart", (event) => {
+    const inItem = event.target.closest?.("#item");
+    touch = inItem && event.touches.length === 1 ? { x: event.touches[0].clientX, y: event.touches[0].clientY } : null;
+  }, { passive: true });
+  document.addEventListener("touchend", (event) => {
+    if (!touch || !state.prefs.swipe || labels.length !== 2) return;
+    const across = event.changedTouches[0].clientX - touch.x;
+    const down = event.changedTouches[0].clientY - touch.y;
+    if (Math.abs(across) > innerWidth / 3 && Math.abs(across) > 2 * Math.abs(down)) answer(across < 0 ? 0 : 1);
+    touch = null;
+  }, { passive: true });
 
-document.addEventListener("htmx:afterSwap", (event) => {
-  const item = document.getElementById("item");
-  if (event.detail.target.id !== "task" || !item) return;
-  ready();
-  item.focus({ preventScroll: false });
-});
+  // --- the contrast card --------------------------------------------------------------------------------------
 
-ready();
+  function openContrast() {
+    const slot = byId("contrast-slot");
+    htmx.ajax("GET", urls.contrast, { target: slot, swap: "innerHTML" }).then(() => {
+      if (!slot.querySelector("#contrast")) return;
+      byId("work").hidden = true;
+      byId("empty").hidden = true;
+      slot.hidden = false;
+      slot.querySelector("#contrast").focus();
+    });
+  }
+
+  document.addEventListener("htmx:afterSwap", () => {
+    const slot = byId("contrast-slot");
+    if (slot.hidden || slot.querySelector("#contrast")) return;
+    slot.hidden = true;
+    showItem(true);
+    look();
+  });
+
+  // --- other tabs, leaving, coming back -----------------------------------------------------------------------
+
+  channel?.addEventListener("message", ({ data }) => {
+    const here = current()?.assignment === data.assignment;
+    tasks = tasks.filter((task) => task.assignment !== data.assignment);
+    if (!here) return;
+    showItem(false);
+    say(words.other_tab, "notice");
+    if (!current()) look();
+  });
+
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden && watch.since !== null) watch = { since: null, seen: watch.seen + performance.now() - watch.since };
+    else if (!document.hidden && watch.since === null) watch = { ...watch, since: performance.now() };
+  });
+
+  window.addEventListener("pagehide", () => {
+    if (outbox.size) return; // what waits still needs its items
+    const data = new FormData();
+    data.set("csrf_token", state.csrf);
+    navigator.sendBeacon(urls.release, data);
+  });
+  window.addEventListener("pageshow", (event) => event.persisted && look());
+  window.addEventListener("resize", () => current() && fold());
+
+  document.querySelector(".top-user form")?.addEventListener("submit", (event) => {
+    if (outbox.size && !window.confirm(words.leave)) event.preventDefault();
+  });
+
+  function measure(name, start) {
+    performance.measure(name, { start, end: performance.now() });
+  }
+
+  // --- begin --------------------------------------------------------------------------------------------------
+
+  byId("show-keys").hidden = false;
+  document.querySelector("#keys .swipe").hidden = labels.length !== 2;
+  document.querySelector(".notify").hidden = !("Notification" in window);
+  keys.show();
+  const settled = outbox.settled();
+  tasks = tasks.filter((task) => !settled.has(task.assignment));
+  showItem(true);
+  if (!current() && settled.size) showWaitingForNext();
+  showProgress();
+  if (outbox.size) outbox.flush();
+  setInterval(() => !current() && !outbox.size && look(), 15000);
+})();

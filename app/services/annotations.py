@@ -31,6 +31,7 @@ class Answer:
 class Receipt:
     annotation_id: int
     round_id: int
+    item_id: int
     replayed: bool  # the answer was already on disk
 
 
@@ -87,7 +88,7 @@ def submit(
         "now": now,
     }
     annotation_id = session.connection().execute(_ADD_BLIND, values).scalar_one()
-    return Receipt(annotation_id=annotation_id, round_id=round_id, replayed=False)
+    return Receipt(annotation_id, round_id, item_id, replayed=False)
 
 
 def _check(answer: Answer, n_labels: int) -> None:
@@ -117,7 +118,7 @@ def _finish_slot(
 
 def _earlier_receipt(session: Session, expert_id: int, answer: Answer) -> Receipt | None:
     row = session.execute(
-        select(Annotation.id, Annotation.round_id, Annotation.label).where(
+        select(Annotation.id, Annotation.round_id, Annotation.item_id, Annotation.label).where(
             Annotation.expert_id == expert_id, Annotation.idempotency_key == answer.key
         )
     ).first()
@@ -125,7 +126,7 @@ def _earlier_receipt(session: Session, expert_id: int, answer: Answer) -> Receip
         return None
     if row.label != answer.label:
         raise Conflict("This answer was already stored with another label.", field="key")
-    return Receipt(annotation_id=row.id, round_id=row.round_id, replayed=True)
+    return Receipt(row.id, row.round_id, row.item_id, replayed=True)
 
 
 def _take_another_slot(
@@ -311,13 +312,13 @@ def change(
     )
     session.add(row)
     session.flush()
-    return Receipt(annotation_id=row.id, round_id=slot.round_id, replayed=False)
+    return Receipt(row.id, slot.round_id, slot.item_id, replayed=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An answer of one's own that stands (so it has a label). ``changeable``: its review is still open. ``seen``: beside its contrast,
-    so that a change needs a reason."""
+    """An answer of one's own that stands, so it has a label. ``changeable``: its review is still open. ``seen``:
+    beside its contrast, so that a change needs a reason."""
 
     assignment_id: int
     item_id: int

@@ -70,3 +70,9 @@ def update(session: Session, user: User, **changes: Any) -> Preferences:
     session.get_one(User, user.id).preferences = preferences.model_dump()
     session.flush()
     return preferences
+
+
+def speak(session: Session, user: User, locale: str | None) -> None:
+    """The language of the user's pages; None leaves it to their browser."""
+    session.get_one(User, user.id).locale = locale
+    session.flush()

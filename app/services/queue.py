@@ -142,7 +142,9 @@ def claim_ahead(
         held.append(row)
     if not held:
         return []
-    texts: dict[int, str] = dict(connection.execute(_TEXTS, {"items": [row.item_id for row in held]}).tuples().all())
+    texts: dict[int, str] = {
+        row.id: row.text for row in connection.execute(_TEXTS, {"items": [row.item_id for row in held]})
+    }
     return [Task(row.id, row.item_id, texts[row.item_id]) for row in sorted(held, key=lambda row: row.position)]
 
 

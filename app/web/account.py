@@ -4,8 +4,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
 
-from app.services import accounts
+from app.services import accounts, preferences
+from app.web import i18n
 from app.web.deps import Db, ReadSession, SignedIn, WriteSession
+from app.web.i18n import _
 from app.web.render import form_errors, redirect, render
 
 router = APIRouter(prefix="/account")
@@ -21,8 +23,23 @@ def _page(request: Request, db: Db, access: accounts.Access, **context: Any) -> 
     with db.read() as session:
         sessions = accounts.active_sessions(session, access.user.id)
         tokens = accounts.api_tokens(session, access.user.id)
-    context = {"sessions": sessions, "tokens": tokens, "session_id": access.session_id, "new_token": None} | context
+    i18n.use_language_of(request)
+    prefs = preferences.get(access.user)
+    context = {
+        "sessions": sessions,
+        "tokens": tokens,
+        "session_id": access.session_id,
+        "new_token": None,
+        "prefs": prefs,
+        "languages": [("", _("As the browser asks")), *i18n.LANGUAGES.items()],
+        "break_choices": _break_choices(prefs.break_minutes),
+    } | context
     return render(request, "account.html", **context)
+
+
+def _break_choices(present: int) -> list[tuple[int, str]]:
+    minutes = sorted({30, 45, 60, 90, present} - {0})
+    return [(0, _("Never")), *((n, _("After %(n)s minutes", n=n)) for n in minutes)]
 
 
 @router.post("/name", name="rename_account")

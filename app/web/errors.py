@@ -77,7 +77,8 @@ def on_unexpected(request: Request, error: Exception) -> Response:
 
 
 def _is_api(request: Request) -> bool:
-    return request.url.path.startswith("/api/")
+    """A program asks, or a page's own script: neither can use a page."""
+    return request.url.path.startswith("/api/") or request.headers.get("Accept") == "application/json"
 
 
 def _to_sign_in(request: Request) -> Response:

@@ -1,46 +1,124 @@
-"""The expert's page: one item, one keystroke, one request that saves the answer and brings the next item."""
+"""The expert's page: one item, one keystroke. The page holds a few items ahead and sends what it has noted down one by
+one (static/label.js); without JavaScript the same page is a form."""
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Any
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Form, Request, Response
+from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict, Forbidden
-from app.services import annotations, projects, queue
-from app.services.annotations import Answer
+from app.services import annotations, preferences, projects, queue, reveals
+from app.services.annotations import Answer, Receipt
 from app.services.queue import EmptyQueue, Progress, Task
+from app.web import i18n
 from app.web.deps import AppSettings, Db, ExpertAccess, ProjectAccess
-from app.web.render import is_htmx, redirect, render
+from app.web.i18n import N_, _
+from app.web.render import redirect, render
 
 router = APIRouter(prefix="/p/{slug}")
 
 EMPTY_WORDS = {
-    "no_items": ("Nothing to label yet", "The project has no texts so far. You will see the first one here."),
-    "no_round": ("Nothing to label yet", "The first round has not begun. You will see the first item here."),
-    "preparing": ("The next round is being prepared", "The first item appears here by itself when it is ready."),
-    "waiting_for_colleagues": (
-        "You are done with this round",
-        "Thank you. Some answers by colleagues are still to come.",
+    "no_items": (
+        N_("Nothing to label yet"),
+        N_("The project has no texts so far. You will see the first one here."),
     ),
-    "round_answered": ("The round is answered", "Thank you. The model is learning from the answers now."),
-    "round_finished": ("The round is finished", "Thank you. When the next one begins, its first item appears here."),
+    "no_round": (
+        N_("Nothing to label yet"),
+        N_("The first round has not begun. You will see the first text here."),
+    ),
+    "preparing": (
+        N_("The next round is being prepared"),
+        N_("The first text appears here by itself when it is ready."),
+    ),
+    "waiting_for_colleagues": (
+        N_("You are done with this round"),
+        N_("Thank you. Some answers by colleagues are still to come. You can close this page."),
+    ),
+    "round_answered": (N_("The round is answered"), N_("Thank you. The model is learning from the answers now.")),
+    "round_finished": (
+        N_("The round is finished"),
+        N_("Thank you. When the next one begins, its first text appears here."),
+    ),
 }
+LOST_WORDS = {
+    "closed": N_("This review has closed; your answer was not needed any more."),
+    "answered": N_("You have answered or skipped this text already. That answer stands."),
+    "taken": N_("Colleagues have answered this text in the meantime; your answer was not needed any more."),
+    "seen": N_("You have seen this text beside its contrast. You can still change your answer under “Your answers”."),
+}
+SKIP_REASONS = (
+    N_("I can't decide from the guideline"),
+    N_("Outside my field"),
+    N_("The text can't be read or understood"),
+    N_("I have an interest in this"),
+)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a request has changed: said to the expert once it is on disk."""
+
+    kind: Literal["saved", "skipped", "undone", "notice"]
+    text: str
+    assignment_id: int | None = None
+    round_id: int | None = None
+    contrast: bool = False  # both sides of a pair are answered now
 
 
 @dataclass(frozen=True)
 class Desk:
-    """What the expert has before them: an item, or the reason why there is none."""
+    """What the expert has before them: an item and some ahead, or the reason why there is none."""
 
-    task: Task | None
+    tasks: list[Task]
     empty: EmptyQueue | None
     progress: Progress
-    key: str  # of the answer that will be given: sent twice, it is stored once
-    undo_key: str
-    receipt: str = ""  # what has just been saved
-    notice: str = ""
+    done: Done | None = None
+    key: str = field(default_factory=lambda: secrets.token_hex(16))  # of the next answer: sent twice, stored once
+    undo_key: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    @property
+    def task(self) -> Task | None:
+        return self.tasks[0] if self.tasks else None
+
+    def as_json(self, have: frozenset[int] = frozenset()) -> dict[str, Any]:
+        """For the page's script; texts that it has already are left out."""
+        return {
+            "tasks": [
+                {"assignment": task.assignment_id, "item": task.item_id}
+                | ({} if task.assignment_id in have else {"text": task.text})
+                for task in self.tasks
+            ],
+            "empty": None if self.empty is None else empty_words(self.empty),
+            "progress": asdict(self.progress),
+            "done": None if self.done is None else asdict(self.done),
+        }
+
+
+def empty_words(empty: EmptyQueue) -> dict[str, str]:
+    title, text = EMPTY_WORDS[empty.reason]
+    more = ""
+    if empty.waiting_slots:
+        more = i18n.ngettext("%(n)s answer is missing.", "%(n)s answers are missing.", empty.waiting_slots)
+        more = more % {"n": empty.waiting_slots}
+    return {"reason": empty.reason, "title": _(title), "text": _(text), "more": more}
+
+
+class Noted(BaseModel):
+    """One thing that the expert did, as the page noted it down. ``key`` makes it happen once."""
+
+    kind: Literal["answer", "skip", "undo"]
+    key: str = Field(min_length=8, max_length=60)
+    assignment: int | None = Field(None, ge=1, lt=2**31)
+    label: int = Field(-1, ge=-1, le=8)
+    note: str = Field("", max_length=annotations.MAX_NOTE)
+    flagged: bool = False
+    seconds: float | None = Field(None, ge=0, lt=1e6)
+    reason: str = Field("", max_length=annotations.MAX_NOTE)
+    have: frozenset[int] = Field(frozenset(), max_length=100)
 
 
 async def labeller(access: ExpertAccess) -> ProjectAccess:
@@ -55,10 +133,47 @@ Labeller = Annotated[ProjectAccess, Depends(labeller)]
 
 @router.get("/label", name="label")
 def page(request: Request, access: Labeller, db: Db, settings: AppSettings) -> Response:
+    i18n.use_language_of(request)
     desk = db.run_write(lambda session: _desk(session, access, settings.lease_minutes))
     with db.read() as session:
         guideline = projects.current_guideline(session, access.project.id)
-    return _render(request, access, desk, guideline=guideline)
+        pace = queue.pace(session, access.user.id, access.project.id)
+    return render(
+        request,
+        "label.html",
+        project=access.project,
+        desk=desk,
+        guideline=guideline,
+        pace=pace,
+        prefs=preferences.get(access.user),
+        empty=None if desk.empty is None else empty_words(desk.empty),
+        skip_reasons=SKIP_REASONS,
+    )
+
+
+@router.get("/label/next", name="label_next")
+def look_again(request: Request, access: Labeller, db: Db, settings: AppSettings) -> dict[str, Any]:
+    """What there is now; a page with an empty queue asks from time to time."""
+    i18n.use_language_of(request)
+    return db.run_write(lambda session: _desk(session, access, settings.lease_minutes)).as_json()
+
+
+@router.post("/label/noted", name="label_noted")
+def take_note(request: Request, access: Labeller, db: Db, settings: AppSettings, noted: Noted) -> dict[str, Any]:
+    """Carry out one noted thing and bring what comes next: one transaction, which is on disk when this returns."""
+    i18n.use_language_of(request)
+    minutes = settings.lease_minutes
+    return db.run_write(lambda session: _carry_out(session, access, noted, minutes)).as_json(noted.have)
+
+
+@router.post("/label/release", name="label_release", status_code=204)
+def release(access: Labeller, db: Db) -> None:
+    """The page is being closed: colleagues may have what it held. An answer still to come counts all the same while
+    nobody has taken the item."""
+    db.run_write(lambda session: queue.release(session, access.project.id, access.user.id))
+
+
+# Without JavaScript: a form, and back to the page.
 
 
 @router.post("/label", name="answer")
@@ -66,16 +181,14 @@ def answer(
     request: Request,
     access: Labeller,
     db: Db,
-    settings: AppSettings,
     assignment: Annotated[int, Form()],
     label: Annotated[int, Form()],
     key: Annotated[str, Form()],
     note: Annotated[str, Form()] = "",
     flagged: Annotated[bool, Form()] = False,
-    seconds: Annotated[float | None, Form()] = None,
 ) -> Response:
-    given = Answer(assignment, label, key, flagged, note, seconds)
-    return _act(request, access, db, lambda session: _answer(session, access, given, settings.lease_minutes))
+    noted = Answer(assignment, label, key, flagged, note)
+    return _form(request, access, db, lambda session: _answer(session, access, noted))
 
 
 @router.post("/label/skip", name="skip")
@@ -83,43 +196,66 @@ def skip(
     request: Request,
     access: Labeller,
     db: Db,
-    settings: AppSettings,
     assignment: Annotated[int, Form()],
     reason: Annotated[str, Form()] = "",
 ) -> Response:
-    return _act(request, access, db, lambda session: _skip(session, access, assignment, reason, settings.lease_minutes))
+    return _form(request, access, db, lambda session: _skip(session, access, assignment, reason))
 
 
 @router.post("/label/undo", name="undo")
 def undo(
     request: Request, access: Labeller, db: Db, settings: AppSettings, undo_key: Annotated[str, Form()]
 ) -> Response:
-    return _act(request, access, db, lambda session: _undo(session, access, undo_key, settings.lease_minutes))
+    minutes = settings.lease_minutes
+    return _form(request, access, db, lambda session: _undo(session, access, undo_key, None, minutes, keep=False))
 
 
-def _act(request: Request, access: ProjectAccess, db: Db, work: Callable[[Session], Desk]) -> Response:
-    """One transaction, then the next item; ``run_write`` returns when it is on disk."""
-    desk = db.run_write(work)
-    if is_htmx(request):
-        return _render(request, access, desk)
-    return redirect(request, request.url_for("label", slug=access.project.slug).path, flash=desk.receipt or desk.notice)
+def _form(request: Request, access: ProjectAccess, db: Db, work: Callable[[Session], Done]) -> Response:
+    i18n.use_language_of(request)
+
+    def work_and_close(session: Session) -> Done:
+        done = work(session)
+        if done.round_id is not None:
+            queue.close_if_answered(session, done.round_id)
+        return done
+
+    done = db.run_write(work_and_close)
+    kind = "warning" if done.kind == "notice" else "success"
+    target = "contrast" if done.contrast and "contrast" in request.app.state.paths else "label"
+    url = request.url_for(target, slug=access.project.slug).path
+    return redirect(request, url, flash=done.text, kind=kind)
 
 
-def _answer(session: Session, access: ProjectAccess, given: Answer, minutes: int) -> Desk:
+def _carry_out(session: Session, access: ProjectAccess, noted: Noted, minutes: int) -> Desk:
+    if noted.kind == "answer":
+        answered = Answer(noted.assignment or 0, noted.label, noted.key, noted.flagged, noted.note, noted.seconds)
+        done = _answer(session, access, answered)
+    elif noted.kind == "skip":
+        done = _skip(session, access, noted.assignment or 0, noted.reason)
+    else:
+        done = _undo(session, access, noted.key, noted.assignment, minutes, keep=True)
+    return _desk(session, access, minutes, done)
+
+
+def _answer(session: Session, access: ProjectAccess, given: Answer) -> Done:
     project, expert = access.project, access.user
     try:
         receipt = annotations.submit(
             session, project_id=project.id, expert_id=expert.id, n_labels=len(project.labels), answer=given
         )
     except Conflict as lost:
-        return _desk(session, access, minutes, notice=lost.message)
-    desk = _desk(session, access, minutes, holds_one=receipt.replayed, receipt=f"Saved: {project.labels[given.label]}")
-    if desk.task is None:
-        queue.close_if_answered(session, receipt.round_id)
-    return desk
+        return _lost(lost)
+    text = _("Saved: %(label)s", label=project.labels[given.label])
+    return Done("saved", text, given.assignment_id, receipt.round_id, _contrast_is_due(session, access, receipt))
 
 
-def _skip(session: Session, access: ProjectAccess, assignment: int, reason: str, minutes: int) -> Desk:
+def _contrast_is_due(session: Session, access: ProjectAccess, receipt: Receipt) -> bool:
+    if access.project.settings.get("reveal", "pair") != "pair":
+        return False
+    return reveals.is_ready(session, access.user.id, receipt.round_id, receipt.item_id)
+
+
+def _skip(session: Session, access: ProjectAccess, assignment: int, reason: str) -> Done:
     try:
         round_id = annotations.skip(
             session,
@@ -129,53 +265,42 @@ def _skip(session: Session, access: ProjectAccess, assignment: int, reason: str,
             reason=reason,
         )
     except Conflict as lost:
-        return _desk(session, access, minutes, notice=lost.message)
-    desk = _desk(session, access, minutes, receipt="Skipped. A colleague will see this item instead.")
-    if desk.task is None:
-        queue.close_if_answered(session, round_id)
-    return desk
+        return _lost(lost)
+    return Done("skipped", _("Skipped. A colleague will see this text instead."), assignment, round_id)
 
 
-def _undo(session: Session, access: ProjectAccess, undo_key: str, minutes: int) -> Desk:
-    lease = queue.lease_for(access.project.settings, minutes)
-    undone = annotations.undo(
-        session, project_id=access.project.id, expert_id=access.user.id, key=undo_key, lease=lease
-    )
-    if undone:
-        return _desk(session, access, minutes, receipt="Your last answer is taken back. Here is its item again.")
-    return _desk(session, access, minutes, notice="There is no answer in this round that you could take back.")
+def _undo(
+    session: Session, access: ProjectAccess, key: str, assignment: int | None, minutes: int, *, keep: bool
+) -> Done:
+    try:
+        undone = annotations.undo(
+            session,
+            project_id=access.project.id,
+            expert_id=access.user.id,
+            key=key,
+            lease=queue.lease_for(access.project.settings, minutes),
+            assignment_id=assignment,
+            keep_claims=keep,
+        )
+    except Conflict as lost:
+        return _lost(lost)
+    if undone is None:
+        return Done("notice", _("There is no answer in this round that you could take back."))
+    return Done("undone", _("Your answer is taken back. Here is its text again."), undone)
 
 
-def _desk(
-    session: Session,
-    access: ProjectAccess,
-    minutes: int,
-    *,
-    holds_one: bool = True,
-    receipt: str = "",
-    notice: str = "",
-) -> Desk:
+def _lost(lost: Conflict) -> Done:
+    words = LOST_WORDS.get(str(lost.detail.get("reason")))
+    return Done("notice", _(words) if words else lost.message)
+
+
+def _desk(session: Session, access: ProjectAccess, minutes: int, done: Done | None = None) -> Desk:
     project_id, expert_id = access.project.id, access.user.id
     lease = queue.lease_for(access.project.settings, minutes)
-    task = queue.claim(session, project_id, expert_id, lease=lease, keep=holds_one)
-    return Desk(
-        task=task,
-        empty=None if task else queue.explain_empty(session, project_id),
-        progress=queue.progress(session, project_id, expert_id),
-        key=secrets.token_hex(16),
-        undo_key=secrets.token_hex(16),
-        receipt=receipt,
-        notice=notice,
-    )
-
-
-def _render(request: Request, access: ProjectAccess, desk: Desk, **more: Any) -> Response:
-    return render(
-        request,
-        "label.html",
-        fragment="_task.html",
-        project=access.project,
-        desk=desk,
-        empty_words=EMPTY_WORDS,
-        **more,
-    )
+    progress = queue.progress(session, project_id, expert_id)
+    tasks: list[Task] = []
+    if progress.unanswered:
+        tasks = queue.claim_ahead(session, project_id, expert_id, lease=lease, unanswered=progress.unanswered)
+    elif done is not None and done.round_id is not None:
+        queue.close_if_answered(session, done.round_id)
+    return Desk(tasks, None if tasks else queue.explain_empty(session, project_id), progress, done)

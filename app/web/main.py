@@ -15,7 +15,21 @@ from app import __version__
 from app.config import Settings, get_settings
 from app.db.engine import Database
 from app.resources import resource
-from app.web import account, adjudication, alignment, errors, home, label, people, pool, projects, rounds, session
+from app.web import (
+    account,
+    adjudication,
+    alignment,
+    errors,
+    given,
+    home,
+    label,
+    people,
+    pool,
+    preferences,
+    projects,
+    rounds,
+    session,
+)
 from app.web.api import ROUTERS as API_ROUTERS
 from app.web.security import BodyLimit, SecurityHeaders, SignInLimit, refuse_forgery
 
@@ -28,6 +42,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     home.router,
     people.router,
     label.router,
+    given.router,
+    preferences.router,
     projects.router,
     pool.router,
     rounds.router,

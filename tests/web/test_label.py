@@ -1,15 +1,18 @@
 """The labelling page, as an expert, an admin and an outsider."""
 
+import html
+import json
 import re
+import secrets
 
 import pytest
 from sqlalchemy import func, select, update
 
-from app.db.tables import Annotation, Assignment, Item, Project, Round
-from tests.factories import make_items
+from app.db.tables import Annotation, Assignment, BoundaryPair, Item, PairView, Project, Round
+from app.services import accounts
+from tests.factories import make_items, make_member, make_user
 from tests.services.review_factories import add_round
 
-HTMX = {"HX-Request": "true"}
 HOSTILE = '<script>alert("pool")</script> & <b>bold</b>'
 
 
@@ -22,13 +25,17 @@ def review(scene):
         return add_round(session, project, [item.id for item in items], overlap=2).id
 
 
-def hidden(page, name: str) -> str:
-    return re.search(rf'name="{name}" value="([^"]*)"', page.text)[1]
+def state(page) -> dict:
+    return json.loads(re.search(r'<script type="application/json" id="desk-state">(.*?)</script>', page.text)[1])
 
 
-def answer(browser, scene, page, label="1", **more):
-    form = {"assignment": hidden(page, "assignment"), "key": hidden(page, "key"), "label": label} | more
-    return browser.post(scene.path("/label"), form, headers=HTMX)
+def note_down(browser, scene, kind="answer", **entry):
+    entry = {"kind": kind, "key": secrets.token_hex(16)} | entry
+    return browser.post_json(scene.path("/label/noted"), entry)
+
+
+def held(browser, scene) -> list[int]:
+    return [task["assignment"] for task in state(browser.get(scene.path("/label")))["desk"]["tasks"]]
 
 
 def answers(scene) -> int:
@@ -51,13 +58,19 @@ def test_pool_text_is_escaped(scene, review):
     assert HOSTILE not in page.text
 
 
-def test_an_answer_brings_a_receipt_and_the_next_item_as_a_fragment(scene, review):
+def test_the_page_holds_items_ahead_in_the_rounds_order(scene, review):
+    tasks = state(scene.browser("expert").get(scene.path("/label")))["desk"]["tasks"]
+    assert [task["text"] for task in tasks] == [HOSTILE, "second text"], "near the end of a round only one ahead"
+
+
+def test_an_answer_brings_a_receipt_and_what_comes_next(scene, review):
     browser = scene.browser("expert")
-    reply = answer(browser, scene, browser.get(scene.path("/label")), note="odd", flagged="true", seconds="2.5")
-    assert reply.status_code == 200
-    assert "<html" not in reply.text
-    assert "Saved: " in reply.text
-    assert "second text" in reply.text
+    have = held(browser, scene)
+    entry = {"assignment": have[0], "label": 1, "note": "odd", "flagged": True, "seconds": 2.5, "have": have}
+    desk = note_down(browser, scene, **entry).json()
+    assert desk["done"]["kind"] == "saved"
+    assert desk["progress"]["done"] == 1
+    assert [task.get("text") for task in desk["tasks"]] == [None, "third text"], "what the page has is not sent again"
     with scene.db.read() as session:
         row = session.scalars(select(Annotation)).one()
     assert (row.label, row.note, row.flagged, row.seconds) == (1, "odd", True, 2.5)
@@ -66,59 +79,67 @@ def test_an_answer_brings_a_receipt_and_the_next_item_as_a_fragment(scene, revie
 def test_without_javascript_an_answer_leads_back_to_the_page(scene, review):
     browser = scene.browser("expert")
     page = browser.get(scene.path("/label"))
-    form = {"assignment": hidden(page, "assignment"), "key": hidden(page, "key"), "label": "0", "seconds": ""}
-    reply = browser.post(scene.path("/label"), form)
+    fields = {name: re.search(rf'name="{name}" value="([^"]*)"', page.text)[1] for name in ("assignment", "key")}
+    reply = browser.post(scene.path("/label"), fields | {"label": "0"})
     assert reply.status_code == 303
-    assert "second text" in browser.get(reply.headers["location"]).text
+    after = browser.get(reply.headers["location"]).text
+    assert "Saved: " in after
+    assert "second text" in after
+    undo = re.search(r'name="undo_key" value="([^"]*)"', after)[1]
+    reply = browser.post(scene.path("/label/undo"), {"undo_key": undo})
+    assert "taken back" in browser.get(reply.headers["location"]).text
+    reply = browser.post(scene.path("/label/skip"), {"assignment": fields["assignment"], "reason": "unsure"})
+    assert "Skipped" in browser.get(reply.headers["location"]).text
 
 
-def test_sending_an_answer_again_stores_it_once_and_shows_the_same_next_item(scene, review):
+def test_sending_an_answer_again_stores_it_once(scene, review):
     browser = scene.browser("expert")
-    page = browser.get(scene.path("/label"))
-    first, again = answer(browser, scene, page), answer(browser, scene, page)
+    entry = {"assignment": held(browser, scene)[0], "label": 1, "key": "k" * 32}
+    first, again = note_down(browser, scene, **entry).json(), note_down(browser, scene, **entry).json()
     assert answers(scene) == 1
-    assert hidden(first, "assignment") == hidden(again, "assignment")
+    assert first["done"] == again["done"]
+    assert first["tasks"] == again["tasks"]
 
 
-def test_an_answer_that_came_too_late_shows_why_and_the_next_item(scene, review):
+def test_an_answer_that_came_too_late_says_so_and_stores_nothing(scene, review):
     browser = scene.browser("expert")
-    page = browser.get(scene.path("/label"))
-    answer(browser, scene, page)
-    reply = answer(browser, scene, page, key="another-key-altogether")
-    assert reply.status_code == 200
-    assert "You have answered or skipped this item already." in reply.text
-    assert "second text" in reply.text
+    have = held(browser, scene)
+    note_down(browser, scene, assignment=have[0], label=1)
+    done = note_down(browser, scene, assignment=have[0], label=0).json()["done"]
+    assert (done["kind"], "That answer stands" in done["text"]) == ("notice", True)
     assert answers(scene) == 1
 
 
-def test_undo_gives_the_item_back_also_after_signing_in_again(scene, review):
+def test_undo_gives_the_item_back_also_after_signing_in_again_and_then_the_one_before(scene, review):
     browser = scene.browser("expert")
-    answer(browser, scene, browser.get(scene.path("/label")))
+    first, second = held(browser, scene)
+    note_down(browser, scene, assignment=first, label=1)
+    note_down(browser, scene, assignment=second, label=0)
     later = scene.browser("expert")
-    page = later.get(scene.path("/label"))
-    reply = later.post(scene.path("/label/undo"), {"undo_key": hidden(page, "undo_key")}, headers=HTMX)
-    assert "&lt;script&gt;" in reply.text
-    assert "taken back" in reply.text
+    assert note_down(later, scene, "undo").json()["done"]["assignment_id"] == second
+    desk = note_down(later, scene, "undo").json()
+    assert desk["done"]["assignment_id"] == first
+    assert {first, second} <= {task["assignment"] for task in desk["tasks"]}
 
 
-def test_a_skip_is_not_an_answer_and_brings_the_next_item(scene, review):
+def test_a_skip_with_its_reason_is_not_an_answer(scene, review):
     browser = scene.browser("expert")
-    page = browser.get(scene.path("/label"))
-    reply = browser.post(scene.path("/label/skip"), {"assignment": hidden(page, "assignment")}, headers=HTMX)
-    assert "second text" in reply.text
+    desk = note_down(browser, scene, "skip", assignment=held(browser, scene)[0], reason="Outside my field").json()
+    assert "second text" in [task["text"] for task in desk["tasks"]]
     assert answers(scene) == 0
     with scene.db.read() as session:
-        assert session.scalar(select(func.count()).where(Assignment.state == "skipped")) == 1
+        skipped = session.scalars(select(Assignment).where(Assignment.state == "skipped")).one()
+    assert skipped.skip_reason == "Outside my field"
 
 
 def test_the_last_answer_closes_the_review_and_says_what_comes_next(scene, review):
     with scene.db.write() as session:
         session.execute(update(Assignment).where(Assignment.slot == 1).values(state="closed"))
     browser = scene.browser("expert")
-    page = browser.get(scene.path("/label"))
     for _ in range(3):
-        page = answer(browser, scene, page)
-    assert "<h2" not in page.text
+        tasks = held(browser, scene)
+        desk = note_down(browser, scene, assignment=tasks[0], label=1).json()
+    assert desk["empty"]["title"] == "The round is answered"
     assert "The round is answered" in browser.get(scene.path("/label")).text
     with scene.db.read() as session:
         assert session.get_one(Round, review).state == "concluding"
@@ -128,24 +149,103 @@ def test_an_empty_queue_says_why(scene):
     assert "Nothing to label yet" in scene.browser("expert").get(scene.path("/label")).text
 
 
+def test_closing_the_page_gives_back_what_it_held(scene, review):
+    browser = scene.browser("expert")
+    assert held(browser, scene)
+    assert browser.post(scene.path("/label/release"), {}).status_code == 204
+    with scene.db.read() as session:
+        assert session.scalar(select(func.count()).where(Assignment.state == "claimed")) == 0
+
+
+def test_an_answer_is_changed_blind_before_its_contrast_was_seen_and_revised_after(scene, review):
+    browser = scene.browser("expert")
+    first = held(browser, scene)[0]
+    note_down(browser, scene, assignment=first, label=1)
+    page = browser.get(scene.path("/answers"))
+    assert html.escape(HOSTILE, quote=False).split("(")[0] in page.text
+    url = scene.path(f"/answers/{first}")
+    assert browser.post(url, {"label": 0, "key": "c" * 16}).status_code == 303
+    with scene.db.read() as session:
+        kinds = session.execute(select(Annotation.kind, Annotation.label).order_by(Annotation.id)).all()
+        items = session.scalars(select(Item.id).order_by(Item.id)).all()
+        expert = session.scalars(select(Annotation.expert_id)).first()
+    assert [tuple(row) for row in kinds] == [("blind", 1), ("undone", None), ("blind", 0)]
+    with scene.db.write() as session:
+        pair = BoundaryPair(
+            round_id=review,
+            rank=0,
+            left_item_id=items[0],
+            right_item_id=items[1],
+            left_label=0,
+            right_label=1,
+            similarity=0.9,
+            left_cluster=0,
+            right_cluster=0,
+        )
+        session.add(pair)
+        session.flush()
+        session.add(PairView(pair_id=pair.id, expert_id=expert))
+    browser.post(url, {"label": 1, "key": "d" * 16})
+    assert answers(scene) == 3, "a revision needs a reason"
+    browser.post(url, {"label": 1, "key": "e" * 16, "note": "the second is worse"})
+    with scene.db.read() as session:
+        last = session.scalars(select(Annotation).order_by(Annotation.id.desc())).first()
+    assert (last.kind, last.label, last.note) == ("revised", 1, "the second is worse")
+    assert note_down(browser, scene, "undo").json()["done"]["kind"] == "notice", "what was seen can't be answered blind"
+
+
+@pytest.mark.parametrize("who", ["other", "admin", "outsider"])
+def test_nobody_sees_or_changes_another_persons_answers(scene, review, who):
+    expert = scene.browser("expert")
+    first = held(expert, scene)[0]
+    note_down(expert, scene, assignment=first, label=1)
+    if who == "other":
+        with scene.db.write() as session:
+            project = session.get_one(Project, scene.project_id)
+            person = make_user(session)
+            make_member(session, project, person)
+            token = accounts.start_session(session, person.id, days=1)
+        browser = scene.browser(None)
+        browser.client.cookies.set("linecall", token)
+        assert "answer-" not in browser.get(scene.path("/answers")).text
+    else:
+        browser = scene.browser(who)
+        assert browser.get(scene.path("/answers")).status_code in (403, 404)
+    browser.post(scene.path(f"/answers/{first}"), {"label": 0, "key": "x" * 16})
+    assert answers(scene) == 1
+
+
+def test_signed_out_the_pages_script_is_told_so_and_not_sent_a_page(scene, review):
+    reply = note_down(scene.browser(None), scene, assignment=1, label=1)
+    assert reply.status_code in (401, 403)
+    assert "error" in reply.json()
+
+
 def test_nothing_that_could_sway_an_expert_is_in_any_response(scene, review):
     """Every response that an expert can get before and after answering, read for the model's label and score, the
     reason why the item was chosen, and its partner."""
     with scene.db.write() as session:
         session.execute(update(Item).values(meta={"secret": "meta-secret"}))
     browser = scene.browser("expert")
-    page = browser.get(scene.path("/label"))
-    seen = [page.text]
+    seen = [browser.get(scene.path("/label")).text]
     for _ in range(3):
-        page = answer(browser, scene, page)
-        seen.append(page.text)
-    seen += [browser.get("/").text, browser.get(scene.path()).text, browser.get("/account").text]
+        tasks = held(browser, scene)
+        seen.append(note_down(browser, scene, assignment=tasks[0], label=1).text)
+    seen += [browser.get(path).text for path in ("/", scene.path(), "/account", scene.path("/answers"))]
     for text in seen:
         for word in ("boundary", "control", "model", "0.9", "meta-secret", "propensity", "similarity", "pair"):
-            assert word not in re.sub(r"The model is learning", "", text), word
+            assert word not in re.sub(r"The model is learning|Access-Control", "", text), word
 
 
 def test_a_wrong_label_is_refused_and_nothing_is_stored(scene, review):
     browser = scene.browser("expert")
-    assert answer(browser, scene, browser.get(scene.path("/label")), label="7").status_code == 422
+    assert note_down(browser, scene, assignment=held(browser, scene)[0], label=7).status_code == 422
     assert answers(scene) == 0
+
+
+def test_keys_are_kept_with_the_account_and_two_meanings_are_refused(scene, review):
+    browser = scene.browser("expert")
+    assert browser.post_json("/preferences", {"keys": {"undo": "z"}}).json()["keys"]["undo"] == "z"
+    refused = browser.post_json("/preferences", {"keys": {"undo": "s"}})
+    assert (refused.status_code, "two meanings" in refused.json()["error"]) == (422, True)
+    assert state(scene.browser("expert").get(scene.path("/label")))["prefs"]["keys"]["undo"] == "z"
