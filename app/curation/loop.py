@@ -20,6 +20,7 @@ from app.curation.agreement import (
 )
 from app.curation.arrays import AnyArray, Floats, Ints, unit_rows
 from app.curation.bootstrap import RESAMPLES, Estimate
+from app.curation.contrasts import contrast_pairs
 from app.curation.control import DOUBTED, EVERY_LABEL, TRUSTED, ControlSlice, draw_control
 from app.curation.pairs import Pairs
 from app.curation.positions import spread_positions
@@ -103,6 +104,8 @@ def plan_round(
     eligible[control.items] = False
     pool = Pool(embeddings, model_labels, scores, eligible, history or no_history())
     mined = (choose or strategy(settings.strategy))(pool, size - len(control.items), rng)
+    if not len(mined.pairs):
+        mined = replace(mined, pairs=contrast_pairs(embeddings, mined.items, model_labels))
     eligible[mined.items] = False
     filled = _fill(pool, size - len(control.items) - len(mined.items), settings.strategy, rng)
     items = np.concatenate([mined.items, filled.items, control.items])

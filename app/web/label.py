@@ -221,7 +221,7 @@ def _form(request: Request, access: ProjectAccess, db: Db, work: Callable[[Sessi
 
     done = db.run_write(work_and_close)
     kind = "warning" if done.kind == "notice" else "success"
-    target = "contrast" if done.contrast and "contrast" in request.app.state.paths else "label"
+    target = "contrast" if done.contrast else "label"
     url = request.url_for(target, slug=access.project.slug).path
     return redirect(request, url, flash=done.text, kind=kind)
 

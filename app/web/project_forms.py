@@ -51,6 +51,15 @@ REVIEW = (
         "percent",
     ),
     FieldWords(
+        "reveal",
+        "Similar texts side by side",
+        "Once an expert has answered two similar texts that the model labels differently, they see them together and "
+        "may revise with a reason. The first answers alone count for agreement.",
+        "Choose one of the list.",
+        "choice",
+        (("pair", "After both are answered"), ("off", "Never")),
+    ),
+    FieldWords(
         "lease_minutes",
         "Minutes an item stays reserved",
         "How long an item waits for the expert who opened it before a colleague may get it. Empty: the server's own.",

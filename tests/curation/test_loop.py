@@ -25,7 +25,7 @@ def pool():
 
 def plan(pool, settings=None, excluded=None, seed=1, **options):
     excluded = np.zeros(N, bool) if excluded is None else excluded
-    return plan_round(*pool, excluded, settings or LoopSettings(), np.random.default_rng(seed), **options)
+    return plan_round(*pool, excluded, settings or LoopSettings(strategy="boundary"), np.random.default_rng(seed), **options)
 
 
 def test_a_round_has_its_size_whole_pairs_and_the_control_share(pool):
@@ -36,6 +36,20 @@ def test_a_round_has_its_size_whole_pairs_and_the_control_share(pool):
     assert np.isnan(found.propensities[:84]).all()
     assert sorted(found.positions) == list(range(100))
     json.dumps(found.reason_details)
+
+
+def test_a_strategy_of_single_items_gives_experts_contrast_pairs_all_the_same(pool):
+    found = plan(pool, LoopSettings(strategy="hybrid"))
+    assert len(found.pairs)
+    mined = set(found.items[np.isnan(found.propensities)].tolist())
+    assert {int(item) for side in (found.pairs.left, found.pairs.right) for item in side} <= mined, "not the control"
+    labels = pool[1]
+    assert (labels[found.pairs.left] != labels[found.pairs.right]).all()
+    where = {int(item): k for k, item in enumerate(found.items)}
+    for left, right in zip(found.pairs.left, found.pairs.right, strict=True):
+        a, b = where[int(left)], where[int(right)]
+        assert found.groups[a] == found.groups[b]
+        assert abs(found.positions[a] - found.positions[b]) > 1
 
 
 def test_pair_members_share_a_group_and_are_not_neighbours(pool):

@@ -1,0 +1,69 @@
+"""The contrast card of the labelling page; a page of its own without JavaScript."""
+
+import secrets
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request, Response
+
+from app.services import contrast, projects
+from app.services.annotations import Answer
+from app.web import i18n
+from app.web.deps import Db
+from app.web.differing import marked
+from app.web.i18n import _
+from app.web.label import Labeller
+from app.web.render import form_errors, is_htmx, redirect, render
+
+router = APIRouter(prefix="/p/{slug}/contrast")
+
+
+@router.get("", name="contrast")
+def page(request: Request, access: Labeller, db: Db) -> Response:
+    return _show(request, access, db)
+
+
+def _show(request: Request, access: Labeller, db: Db, **context: Any) -> Response:
+    """The pair that is due. With none, htmx gets nothing, which closes the card, and a browser goes on labelling."""
+    shown = projects.settings_of(access.project).reveal != "off"
+    project_id, expert_id = access.project.id, access.user.id
+    found = db.run_write(lambda session: contrast.show(session, project_id, expert_id)) if shown else None
+    if found is None:
+        label = request.url_for("label", slug=access.project.slug).path
+        return Response("", media_type="text/html") if is_htmx(request) else redirect(request, label)
+    texts = marked(found.left.text, found.right.text)
+    values: dict[str, Any] = {"contrast": found, "texts": texts, "key": secrets.token_hex(16)} | context
+    return render(request, "contrast.html", fragment="_contrast.html", **values)
+
+
+@router.post("/{pair_id}/confirm", name="confirm_contrast")
+def confirm(request: Request, pair_id: int, access: Labeller, db: Db) -> Response:
+    db.run_write(lambda session: contrast.confirm(session, access.project.id, access.user.id, pair_id))
+    return _onward(request, access, db)
+
+
+@router.post("/{pair_id}/revise", name="revise_contrast")
+def revise(
+    request: Request,
+    pair_id: int,
+    access: Labeller,
+    db: Db,
+    assignment: Annotated[int, Form()],
+    label: Annotated[int, Form()],
+    key: Annotated[str, Form()],
+    reason: Annotated[str, Form()] = "",
+) -> Response:
+    i18n.use_language_of(request)
+    answer = Answer(assignment, label, key, note=reason)
+    project, expert_id = access.project, access.user.id
+    n_labels = len(project.labels)
+    with form_errors(lambda errors: _show(request, access, db, errors=errors, values={"reason": reason})):
+        db.run_write(
+            lambda session: contrast.revise(session, project.id, expert_id, pair_id, answer, n_labels=n_labels)
+        )
+    return _onward(request, access, db)
+
+
+def _onward(request: Request, access: Labeller, db: Db) -> Response:
+    if is_htmx(request):
+        return _show(request, access, db)
+    return redirect(request, request.url_for("contrast", slug=access.project.slug).path, flash=_("Saved."))

@@ -1,0 +1,29 @@
+"use strict";
+
+// Keys of the contrast card. It comes up while the expert is typing answers, so keys count only after a moment.
+
+(() => {
+  let shownAt = 0;
+
+  function arm() {
+    const card = document.getElementById("contrast");
+    if (!card || card.dataset.armed) return;
+    card.dataset.armed = "yes";
+    shownAt = performance.now();
+    card.focus();
+  }
+
+  document.addEventListener("htmx:afterSwap", arm);
+  document.addEventListener("keydown", (event) => {
+    const card = document.getElementById("contrast");
+    if (!card || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    if (event.target.matches("textarea, input, select, button, summary, a")) return;
+    const target = card.querySelector(`[data-contrast-key="${CSS.escape(event.key.length === 1 ? event.key.toLowerCase() : event.key)}"]`);
+    if (!target) return;
+    event.preventDefault();
+    if (performance.now() - shownAt < 500) return;
+    target.click();
+    if (target.matches("summary")) card.querySelector("textarea")?.focus();
+  });
+  arm();
+})();
