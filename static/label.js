@@ -14,6 +14,7 @@
   let progress = state.desk.progress;
   let watch = { since: performance.now(), seen: 0 }; // how long the item has been looked at
   let paces = state.pace ? [state.pace] : [];
+  let contrastIsDue = false;
   const recent = []; // answers of this page, so that undo is instant too
 
   // --- what is on the page ------------------------------------------------------------------------------------
@@ -130,7 +131,10 @@
     else if (kind === "refused") {
       trouble(fill(words.refused, { reason }));
       look();
-    } else if (!waiting) trouble(null);
+    } else if (!waiting) {
+      trouble(null);
+      if (contrastIsDue) openContrast(); // not before all answers are on disk: the card shows them
+    }
     if (kind && !current()) showWaitingForNext();
     showProgress();
     if (entry) starts.delete(entry.key);
@@ -152,7 +156,7 @@
     if (done) say(done.text, { notice: "notice", saved: "saved" }[done.kind] ?? "plain");
     if (entry.kind === "undo" && done?.kind === "notice") tasks = tasks.filter((task) => task.assignment !== entry.assignment);
     take(desk, done?.kind === "undone" ? done.assignment_id : null, entry);
-    if (done?.contrast && !outbox.settled().size) openContrast();
+    if (done?.contrast) contrastIsDue = true;
   }
 
   // The server's list, without what is answered here already; what is on the page stays there, since it may be being
@@ -370,6 +374,7 @@
   // --- the contrast card --------------------------------------------------------------------------------------
 
   function openContrast() {
+    contrastIsDue = false;
     const slot = byId("contrast-slot");
     htmx.ajax("GET", urls.contrast, { target: slot, swap: "innerHTML" }).then(() => {
       if (!slot.querySelector("#contrast")) return;

@@ -25,7 +25,9 @@ def pool():
 
 def plan(pool, settings=None, excluded=None, seed=1, **options):
     excluded = np.zeros(N, bool) if excluded is None else excluded
-    return plan_round(*pool, excluded, settings or LoopSettings(strategy="boundary"), np.random.default_rng(seed), **options)
+    return plan_round(
+        *pool, excluded, settings or LoopSettings(strategy="boundary"), np.random.default_rng(seed), **options
+    )
 
 
 def test_a_round_has_its_size_whole_pairs_and_the_control_share(pool):

@@ -48,6 +48,8 @@ def test_the_answer_that_completes_a_pair_says_so_and_the_card_shows_only_ones_o
     assert "<html" not in card
     assert "&lt;" in card
     assert "<b>" not in card
+    offered = re.findall(r'<button type="submit" name="label" value="(\d)"', card)
+    assert offered == ["0", "1"], "each side offers the other label"
     for secret in ("0.8125", "41", "42", "similarity", "model", "boundary"):
         assert secret not in re.sub(r'(value|action|hx-post)="[^"]*"', "", card)
     assert "<mark>shoes</mark>" in browser.get(scene.path("/contrast")).text

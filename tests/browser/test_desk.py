@@ -1,0 +1,278 @@
+"""The labelling page as an expert lives with it: no network, a dead server, two tabs, an expired sign-in, a phone."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from sqlalchemy import delete, func, select
+
+from app.db.engine import Database
+from app.db.migrate import upgrade
+from app.db.tables import Annotation, Assignment, BoundaryPair, UserSession
+from app.services import accounts, projects
+from tests.browser.test_loop import FLAGS
+from tests.factories import make_items
+from tests.services.review_factories import add_round
+
+pytestmark = [pytest.mark.browser]
+ROOT = Path(__file__).resolve().parents[2]
+LONG = "A long clause. " * 400
+ARABIC = "هذا نص عربي قصير"
+HOSTILE = '<img src=x onerror="document.title=1">'
+TEXTS = [f"Text number {n} to judge" for n in range(8)] + [LONG, ARABIC, HOSTILE] + [f"Last {n}" for n in range(9)]
+
+
+@pytest.fixture
+def backend() -> str:
+    return "sqlite"
+
+
+class Site:
+    """A web process that can be killed and started again, one expert, and an open review of twenty texts."""
+
+    def __init__(self, folder: Path) -> None:
+        with closing(socket.socket()) as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.folder, self.base = folder, f"http://127.0.0.1:{self.port}"
+        url = f"sqlite:///{folder / 'linecall.sqlite'}"
+        upgrade(url)
+        self.db = Database(url)
+        with self.db.write() as session:
+            project = projects.create_project(
+                session, name="Ads", labels=["Honest", "Bait"], guideline="Is it **bait**?"
+            )
+            items = make_items(session, project, TEXTS)
+            self.round_id = add_round(session, project, [item.id for item in items], overlap=1).id
+            self.items = [item.id for item in items]
+            user = accounts.create_user(session, email="ben@example.org", name="Ben")
+            accounts.add_member(session, project.id, user.id, "expert")
+            self.user_id = user.id
+        self.desk = f"{self.base}/p/ads/label"
+        self.process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        log = (self.folder / "log.txt").open("a")
+        command = [sys.executable, "-m", "uvicorn", "--factory", "app.web.main:create_app", "--port", str(self.port)]
+        environment = os.environ | {"LINECALL_DATA_DIR": str(self.folder)}
+        self.process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
+        for _ in range(300):
+            with closing(socket.socket()) as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.05)
+        raise AssertionError((self.folder / "log.txt").read_text())
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def cookie(self) -> dict[str, str]:
+        with self.db.write() as session:
+            token = accounts.start_session(session, self.user_id, days=1)
+        return {"name": "linecall", "value": token, "url": self.base}
+
+    def answers(self) -> list[tuple[int, str, int | None]]:
+        with self.db.read() as session:
+            rows = session.execute(
+                select(Annotation.item_id, Annotation.kind, Annotation.label).order_by(Annotation.id)
+            ).all()
+        return [(self.items.index(item), kind, label) for item, kind, label in rows]
+
+
+@pytest.fixture
+def site(tmp_path):
+    site = Site(tmp_path)
+    site.start()
+    yield site
+    site.kill()
+    site.db.dispose()
+
+
+@pytest.fixture
+def browser(chromium, site):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chrome = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        context = chrome.new_context()
+        context.add_cookies([site.cookie()])
+        yield context
+        chrome.close()
+
+
+@pytest.fixture
+def desk(browser, site):
+    page = browser.new_page()
+    page.goto(site.desk)
+    page.locator("#show-keys").wait_for()
+    return page
+
+
+def shown(page) -> str:
+    return page.inner_text("#item")
+
+
+def all_sent(page) -> None:
+    page.wait_for_function("() => Object.keys(localStorage).every(key => !key.startsWith('linecall:outbox'))")
+
+
+def test_answers_given_without_a_network_are_kept_and_sent_once_and_in_order(desk, browser, site):
+    desk.keyboard.press("1")
+    all_sent(desk)
+    browser.set_offline(True)
+    for key in "2121":
+        desk.keyboard.press(key)
+    desk.get_by_text("4 answers wait to be sent").wait_for()
+    assert shown(desk) != TEXTS[1]
+    browser.set_offline(False)
+    all_sent(desk)
+    assert desk.locator("#trouble").is_hidden()
+    assert site.answers() == [(0, "blind", 0), (1, "blind", 1), (2, "blind", 0), (3, "blind", 1), (4, "blind", 0)]
+
+
+def test_answers_survive_a_killed_server_and_a_closed_browser_tab(desk, browser, site):
+    desk.keyboard.press("2")
+    all_sent(desk)
+    site.kill()
+    desk.keyboard.press("1")
+    desk.keyboard.press("2")
+    desk.get_by_text("2 answers wait to be sent").wait_for()
+    desk.close()
+    site.start()
+    again = browser.new_page()
+    again.goto(site.desk)
+    all_sent(again)
+    assert site.answers() == [(0, "blind", 1), (1, "blind", 0), (2, "blind", 1)]
+    assert shown(again) == TEXTS[3]
+
+
+def test_a_sign_in_that_expired_asks_for_a_new_one_and_loses_nothing(desk, browser, site):
+    with site.db.write() as session:
+        session.execute(delete(UserSession))
+    desk.keyboard.press("2")
+    desk.get_by_text("You have been signed out").wait_for()
+    assert desk.locator("#trouble a").get_attribute("href").startswith("/sign-in?next=")
+    assert site.answers() == []
+    browser.add_cookies([site.cookie()])
+    desk.goto(site.desk)
+    all_sent(desk)
+    assert site.answers() == [(0, "blind", 1)]
+
+
+def test_two_tabs_do_not_fight_over_an_item(desk, browser, site):
+    other = browser.new_page()
+    other.goto(site.desk)
+    assert shown(other) == shown(desk) == TEXTS[0]
+    desk.keyboard.press("1")
+    other.get_by_text("You answered that text in another tab").wait_for()
+    assert shown(other) == TEXTS[1]
+    other.keyboard.press("2")
+    all_sent(other)
+    assert site.answers() == [(0, "blind", 0), (1, "blind", 1)]
+
+
+def test_undo_is_instant_goes_back_twice_and_works_on_a_fresh_page(desk, browser, site):
+    for key in "12":
+        desk.keyboard.press(key)
+    desk.keyboard.press("u")
+    assert shown(desk) == TEXTS[1]
+    desk.keyboard.press("1")
+    all_sent(desk)
+    desk.reload()
+    desk.keyboard.press("u")
+    desk.get_by_text("Your answer is taken back").wait_for()
+    assert shown(desk) == TEXTS[1]
+    all_sent(desk)
+    desk.keyboard.press("u")
+    desk.wait_for_function("text => document.querySelector('#item').textContent === text", arg=TEXTS[0])
+    all_sent(desk)
+    kinds = [kind for _, kind, _ in site.answers()]
+    assert kinds == ["blind", "blind", "undone", "blind", "undone", "undone"]
+
+
+def test_skip_asks_why_a_note_and_a_flag_travel_and_keys_can_be_changed(desk, site):
+    desk.keyboard.press("s")
+    desk.keyboard.press("2")
+    all_sent(desk)
+    with site.db.read() as session:
+        assert session.scalars(select(Assignment.skip_reason).where(Assignment.state == "skipped")).one() == (
+            "Outside my field"
+        )
+    desk.keyboard.press("n")
+    desk.keyboard.type("odd 1 2")
+    desk.keyboard.press("Escape")
+    desk.keyboard.press("f")
+    desk.keyboard.press("?")
+    desk.locator("[data-remap=label2]").click()
+    desk.keyboard.press("j")
+    desk.get_by_text("Your keys are saved").wait_for()
+    desk.keyboard.press("Escape")
+    desk.keyboard.press("j")
+    all_sent(desk)
+    with site.db.read() as session:
+        row = session.scalars(select(Annotation)).one()
+    assert (row.label, row.note, row.flagged) == (1, "odd 1 2", True)
+
+
+def test_a_long_text_unfolds_and_the_answers_never_leave_the_screen(desk):
+    for _ in range(8):
+        desk.keyboard.press("1")
+        all_sent(desk)
+    desk.wait_for_function("() => document.querySelector('#item').textContent.startsWith('A long clause')")
+    for _ in range(2):
+        box = desk.locator(".label-button").first.bounding_box()
+        assert box["y"] + box["height"] <= desk.viewport_size["height"]
+        desk.keyboard.press("e")
+    desk.keyboard.press("1")
+    assert desk.evaluate("getComputedStyle(document.querySelector('#item')).direction") == "rtl"
+    desk.keyboard.press("1")
+    assert shown(desk) == HOSTILE, "shown as text"
+
+
+def test_both_sides_of_a_pair_are_shown_together_after_both_answers(desk, site):
+    with site.db.write() as session:
+        pair = {"round_id": site.round_id, "rank": 0, "left_item_id": site.items[0], "right_item_id": site.items[1]}
+        labels = {"left_label": 0, "right_label": 1, "similarity": 0.9, "left_cluster": 0, "right_cluster": 0}
+        session.add(BoundaryPair(**pair, **labels))
+    desk.keyboard.press("1")
+    desk.keyboard.press("2")
+    card = desk.locator("#contrast")
+    card.wait_for()
+    assert "Your answer: Honest" in card.inner_text()
+    desk.wait_for_timeout(550)
+    desk.keyboard.press("r")
+    desk.keyboard.type("The second sells nothing")
+    card.get_by_role("button", name="Bait").click()
+    card.wait_for(state="detached")
+    assert shown(desk) == TEXTS[2]
+    assert site.answers()[-1] == (0, "revised", 1)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_axe_finds_nothing_and_nothing_sticks_out(browser, site, scheme, width):
+    page = browser.new_page()
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 740})
+    for path in ("label", "answers", "contrast"):
+        page.goto(f"{site.base}/p/ads/{path}")
+        found = Axe().run(page).response["violations"]
+        assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found] == [], path
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+
+
+def test_every_answer_counts_once_through_a_whole_round(desk, site):
+    for _ in range(len(TEXTS)):
+        desk.locator("#work").wait_for()
+        desk.keyboard.press("1")
+    desk.get_by_text("The round is answered").wait_for()
+    with site.db.read() as session:
+        assert session.scalar(select(func.count()).select_from(Annotation)) == len(TEXTS)
