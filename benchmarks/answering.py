@@ -10,8 +10,10 @@ for the same two steps and Potato 72 ms on a machine of this kind (measured once
 
 import argparse
 import asyncio
+import json
 import os
 import re
+import secrets
 import socket
 import statistics
 import subprocess
@@ -31,9 +33,7 @@ from app.services import accounts
 
 ROUND_ITEMS = 2_000  # a large round: the default is 100
 OVERLAP = 2
-_ASSIGNMENT = re.compile(rb'name="assignment" value="(\d+)"')
-_KEY = re.compile(rb'name="key" value="([0-9a-f]+)"')
-_CSRF = re.compile(rb'"X-CSRF-Token": "([0-9a-f]+)"')
+_STATE = re.compile(rb'id="desk-state">(.*?)</script>')
 
 
 def prepare(db: Database, items: int, experts: int) -> list[str]:
@@ -99,30 +99,28 @@ class Browser:
 
     async def open(self) -> None:
         self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
-        page = await self._send("GET", b"", "")
-        self.csrf = _CSRF.search(page)[1].decode()
-        self._read(page)
+        state = json.loads(_STATE.search(await self._send("GET", "", b""))[1])
+        self.csrf, self.tasks = state["csrf"], state["desk"]["tasks"]
 
     async def answer(self) -> bool:
-        if self.assignment is None:
+        """As the page does it: one request that stores the answer and brings what comes next."""
+        if not self.tasks:
             return False
-        body = b"assignment=%s&key=%s&label=1&seconds=1.5" % (self.assignment, self.key)
+        have = [task["assignment"] for task in self.tasks[1:]]
+        entry = {"kind": "answer", "key": secrets.token_hex(16), "assignment": self.tasks[0]["assignment"]}
+        body = json.dumps(entry | {"label": 1, "seconds": 1.5, "have": have}).encode()
         start = time.perf_counter()
-        page = await self._send("POST", body, f"HX-Request: true\r\nX-CSRF-Token: {self.csrf}\r\n")
+        desk = json.loads(await self._send("POST", "/noted", body))
         self.times.append(time.perf_counter() - start)
-        assert b"Saved" in page, page[:2000]
-        self._read(page)
+        assert desk["done"]["kind"] == "saved", desk
+        self.tasks = desk["tasks"]
         return True
 
-    def _read(self, page: bytes) -> None:
-        found = _ASSIGNMENT.search(page)
-        self.assignment = found[1] if found else None
-        self.key = _KEY.search(page)[1] if found else b""
-
-    async def _send(self, method: str, body: bytes, headers: str) -> bytes:
+    async def _send(self, method: str, path: str, body: bytes) -> bytes:
+        token = f"X-CSRF-Token: {self.csrf}\r\n" if body else ""
         head = (
-            f"{method} /p/bench/label HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nCookie: linecall={self.cookie}\r\n"
-            f"{headers}Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"{method} /p/bench/label{path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nCookie: linecall={self.cookie}"
+            f"\r\n{token}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         self.writer.write(head.encode() + body)
         answer = await self.reader.readuntil(b"\r\n\r\n")

@@ -266,7 +266,6 @@
     },
     note: () => note.focus(),
     history: () => location.assign(urls.history),
-    search: () => document.querySelector(".guideline input[type=search]")?.focus(),
     expand: () => {
       byId("item").classList.toggle("open");
       fold();
