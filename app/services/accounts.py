@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, cast
+from typing import Any, Literal, cast, get_args
 
-from sqlalchemy import CursorResult, and_, bindparam, func, literal, select, update
+from sqlalchemy import CursorResult, and_, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from app.db.base import UtcDateTime, utcnow
@@ -22,8 +22,11 @@ from app.services import audit, passwords
 # Who may do what. A viewer reads all of the admin's pages, a lead also decides ties and keeps the guideline, an admin
 # does everything; an expert sees only what is theirs, so that they can answer blind.
 RANKS: dict[Role, int] = {"expert": 0, "viewer": 1, "lead": 2, "admin": 3}
+Scope = Literal["read", "label", "manage"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)  # what a token may be limited to; in words in docs/api.md
 API_TOKEN_PREFIX = "lc_"  # noqa: S105 - what every token starts with, so that leaked ones can be searched for
 
+_USE_NOTED_EVERY = timedelta(hours=1)
 _EMAIL = re.compile(r"[^\s@<>\"']+@[^\s@<>\"']+\.[^\s@<>\"'.]+")
 
 
@@ -32,13 +35,19 @@ class Access:
     """Who is asking and, when a project was named, what they are in it.
 
     ``project`` is None when none was named or none has that slug; ``role`` is None for an outsider. A site admin is
-    an admin of every project. ``session_id`` is None for an API token.
+    an admin of every project. ``session_id`` is None for an API token, which is in ``token``.
     """
 
     user: User
     session_id: int | None = None
     project: Project | None = None
     role: Role | None = None
+    token: ApiToken | None = None
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """What an API token is limited to; empty: nothing, so all that the user may do."""
+        return frozenset(self.token.scopes) if self.token else frozenset()
 
 
 def new_secret() -> str:
@@ -205,7 +214,7 @@ def _by_session(in_project: bool) -> Any:
 
 @cache
 def _by_api_token(in_project: bool) -> Any:
-    return _with_project(select(User, literal(None)), in_project).where(
+    return _with_project(select(User, ApiToken), in_project).where(
         ApiToken.token_hash == bindparam("secret"),
         ApiToken.user_id == User.id,
         ApiToken.revoked_at.is_(None),
@@ -232,10 +241,12 @@ def _access(session: Session, query: Any, values: dict[str, Any]) -> Access | No
     row = session.execute(query, values).one_or_none()
     if row is None:
         return None
-    user, session_id, project, role = (*row, None, None)[:4]
+    user, proof, project, role = (*row, None, None)[:4]
     if project is not None and user.is_site_admin:
         role = "admin"
-    return Access(user, session_id, project, role)
+    if isinstance(proof, ApiToken):
+        return Access(user, None, project, role, proof)
+    return Access(user, proof, project, role)
 
 
 def active_sessions(session: Session, user_id: int, now: datetime | None = None) -> Sequence[UserSession]:
@@ -272,25 +283,46 @@ def revoke_all_sessions(session: Session, user_id: int, *, keep: int | None = No
 
 
 def create_api_token(
-    session: Session, user_id: int, name: str, *, days: int | None = None, now: datetime | None = None
+    session: Session,
+    user_id: int,
+    name: str,
+    *,
+    days: int | None = None,
+    scopes: Sequence[str] = (),
+    now: datetime | None = None,
 ) -> tuple[str, ApiToken]:
-    """A token to be shown once, and its row. ``days`` None: it lasts until it is revoked."""
+    """A token to be shown once, and its row. ``days`` None: it lasts until it is revoked. Without ``scopes`` it may
+    do all that the user may."""
     now, token = now or utcnow(), API_TOKEN_PREFIX + new_secret()
     name = " ".join(name.split())
     if not name or len(name) > 100:
         raise InvalidInput("Give the token a name of up to 100 characters.", field="token_name")
+    if not set(scopes) <= set(SCOPES):
+        raise InvalidInput(f"What a token may do is {', '.join(SCOPES)}.", field="scopes")
     row = ApiToken(
         user_id=user_id,
         name=name,
         token_hash=hash_secret(token),
         hint=token[:8],
+        scopes=[scope for scope in SCOPES if scope in scopes],
         created_at=now,
         expires_at=None if days is None else now + timedelta(days=days),
     )
     session.add(row)
     session.flush()
-    audit.record(session, "api_token.created", user_id=user_id, subject=name)
+    audit.record(session, "api_token.created", user_id=user_id, subject=name, scopes=row.scopes)
     return token, row
+
+
+def is_due(token: ApiToken, now: datetime | None = None) -> bool:
+    """Whether note_use has something to write: at most once an hour, so that requests need not write."""
+    return token.last_used_at is None or token.last_used_at <= (now or utcnow()) - _USE_NOTED_EVERY
+
+
+def note_use(session: Session, token_id: int, now: datetime | None = None) -> None:
+    now = now or utcnow()
+    unnoted = (ApiToken.last_used_at.is_(None)) | (ApiToken.last_used_at <= now - _USE_NOTED_EVERY)
+    session.execute(update(ApiToken).where(ApiToken.id == token_id, unnoted).values(last_used_at=now))
 
 
 def api_tokens(session: Session, user_id: int) -> Sequence[ApiToken]:

@@ -7,11 +7,19 @@ from fastapi import APIRouter, Form, Request, Response
 from app.services import accounts, preferences
 from app.web import i18n
 from app.web.deps import Db, ReadSession, SignedIn, WriteSession
-from app.web.i18n import _
+from app.web.i18n import N_, _
 from app.web.render import form_errors, redirect, render
 
 router = APIRouter(prefix="/account")
 Text = Annotated[str, Form()]
+
+# By the scopes that a token is limited to, joined by spaces; a page offers fewer than the combinations there are.
+TOKEN_MAY = {
+    "": N_("all that you may"),
+    "read": N_("only read"),
+    "read label": N_("read and label"),
+    "read manage": N_("read and manage"),
+}
 
 
 @router.get("", name="account")
@@ -30,6 +38,7 @@ def _page(request: Request, db: Db, access: accounts.Access, **context: Any) -> 
         "tokens": tokens,
         "session_id": access.session_id,
         "new_token": None,
+        "token_may": TOKEN_MAY,
         "prefs": prefs,
         "languages": [("", _("As the browser asks")), *i18n.LANGUAGES.items()],
         "break_choices": _break_choices(prefs.break_minutes),
@@ -79,13 +88,20 @@ def revoke_other_sessions(request: Request, access: SignedIn, session: WriteSess
 
 @router.post("/tokens", name="create_api_token")
 def create_api_token(
-    request: Request, db: Db, access: SignedIn, token_name: Text = "", days: Annotated[int, Form(ge=0, le=3650)] = 90
+    request: Request,
+    db: Db,
+    access: SignedIn,
+    token_name: Text = "",
+    days: Annotated[int, Form(ge=0, le=3650)] = 90,
+    scopes: Text = "",
 ) -> Response:
     """The token is shown in this very answer, because only its hash is kept."""
-    values = {"token_name": token_name, "days": str(days)}
+    values = {"token_name": token_name, "days": str(days), "scopes": scopes}
     again = form_errors(lambda errors: _page(request, db, access, errors=errors, values=values))
     with again, db.write() as session:
-        token, _ = accounts.create_api_token(session, access.user.id, token_name, days=days or None)
+        token, _ = accounts.create_api_token(
+            session, access.user.id, token_name, days=days or None, scopes=scopes.split()
+        )
     return _page(request, db, access, new_token=token)
 
 

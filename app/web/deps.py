@@ -18,7 +18,7 @@ from app.db.engine import Database
 from app.db.tables import Project, User
 from app.errors import Forbidden, NotFound, NotSignedIn
 from app.services import accounts
-from app.services.accounts import Access, Role
+from app.services.accounts import Access, Role, Scope
 from app.web import security
 
 
@@ -58,8 +58,13 @@ async def find_access(request: Request, database: Db) -> Access | None:
     SQLite answers it from memory in less time than a hand-over to a thread takes; Postgres may make us wait.
     """
     if database.is_sqlite:
-        return _find_access(request, database)
-    return await run_in_threadpool(_find_access, request, database)
+        access = _find_access(request, database)
+    else:
+        access = await run_in_threadpool(_find_access, request, database)
+    if access is not None and access.token is not None and accounts.is_due(access.token):
+        token_id = access.token.id
+        await run_in_threadpool(database.run_write, lambda session: accounts.note_use(session, token_id))
+    return access
 
 
 def _find_access(request: Request, database: Database) -> Access | None:
@@ -68,8 +73,10 @@ def _find_access(request: Request, database: Database) -> Access | None:
     if (bearer := security.bearer_token(request)) is not None:
         with database.read() as session:
             access = accounts.resolve_api_token(session, bearer, slug)
-        if access is None:
+        if access is None or access.token is None:
             raise NotSignedIn("That API token is not valid, has expired or was revoked.")
+        if access.scopes and not request.url.path.startswith("/api/"):
+            raise Forbidden("This token is for the API only, because it is limited to a part of what you may do.")
     elif (token := security.session_token(request)) is not None:
         with database.read() as session:
             access = accounts.resolve_session(session, token, slug)
@@ -87,6 +94,18 @@ async def require_access(access: MaybeAccess) -> Access:
 
 
 SignedIn = Annotated[Access, Depends(require_access)]
+
+
+def scope_for(writes: Scope) -> Callable[..., object]:
+    """A dependency of every route of the API: a token that is limited must be allowed ``read`` for what changes
+    nothing, and ``writes`` for the rest."""
+
+    async def check(request: Request, access: MaybeAccess) -> None:
+        wanted: Scope = "read" if request.method in security.SAFE_METHODS else writes
+        if access is not None and access.scopes and wanted not in access.scopes:
+            raise Forbidden(f"This token may not do that: it lacks '{wanted}'.", scope=wanted)
+
+    return check
 
 
 async def current_user(access: SignedIn) -> User:

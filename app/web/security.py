@@ -1,6 +1,7 @@
 """What stands between a browser and the routes: cookies, forgery protection, sign-in limits and headers."""
 
 import hmac
+import re
 import secrets
 import threading
 import time
@@ -10,12 +11,14 @@ from hashlib import blake2b
 from urllib.parse import urlsplit
 
 from fastapi import Request, Response
+from fastapi.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.config import Settings
 from app.errors import Forbidden, LinecallError
+from app.services import accounts
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CSRF_FIELD = "csrf_token"
@@ -242,35 +245,48 @@ class SecurityHeaders:
 class BodyLimit:
     """Ends a request whose body is larger than this server takes, before anything parses it.
 
-    What a form parser would write to disk for somebody without an account is bounded far lower.
+    What a form parser would write to disk for somebody without an account is bounded far lower. Only a body above
+    that bound makes us look whether the cookie or the token is anybody's: a made-up one lifts nothing.
     """
 
     def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
         self._app = app
         self._most = settings.max_upload_mb * 1024 * 1024
-        self._cookie = session_cookie_name(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in SAFE_METHODS:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        signed_in = self._cookie in request.cookies or bearer_token(request) is not None
-        most = self._most if signed_in else min(self._most, MOST_SIGNED_OUT_BYTES)
-        announced = request.headers.get("Content-Length", "")
-        too_large = announced.isdigit() and int(announced) > most
-        received = 0
+        most = min(self._most, MOST_SIGNED_OUT_BYTES)
+        announced, received = _announced(request), 0
 
         async def counted() -> Message:
-            nonlocal received
+            nonlocal received, most
             message = await receive()
             received += len(message.get("body", b""))
-            if too_large or received > most:
+            size = max(announced, received)
+            if most < size <= self._most and await run_in_threadpool(_is_somebody, request):
+                most = self._most
+            if size > most:
                 # An HTTPException, because FastAPI turns any other error that reading raises into "400".
                 raise HTTPException(413, f"The request is larger than the {_size(most)} that are allowed.")
             return message
 
         await self._app(scope, counted, send)
+
+
+def _announced(request: Request) -> int:
+    length = request.headers.get("Content-Length", "")
+    return int(length) if re.fullmatch("[0-9]{1,18}", length) else 0
+
+
+def _is_somebody(request: Request) -> bool:
+    bearer, token = bearer_token(request), session_token(request)
+    with request.app.state.database.read() as session:
+        if bearer is not None:
+            return accounts.resolve_api_token(session, bearer) is not None
+        return token is not None and accounts.resolve_session(session, token) is not None
 
 
 def _size(size: int) -> str:

@@ -293,3 +293,24 @@ def test_two_admins_who_remove_each_other_leave_one(db):
     with db.read() as session:
         assert len(accounts.members(session, project.id)) == 1
     assert len(refused) == 1
+
+
+def test_a_tokens_use_is_noted_at_most_once_an_hour(db):
+    start = utcnow()
+    with db.write() as session:
+        token_id = accounts.create_api_token(session, make_user(session).id, "script", scopes=["manage", "read"])[1].id
+    for minutes, noted in ((0, 0), (59, 0), (60, 60), (119, 60), (121, 121)):
+        with db.write() as session:
+            row = session.get_one(ApiToken, token_id)
+            assert row.scopes == ["read", "manage"]
+            due = accounts.is_due(row, start + timedelta(minutes=minutes))
+            accounts.note_use(session, token_id, start + timedelta(minutes=minutes))
+        with db.read() as session:
+            assert session.get_one(ApiToken, token_id).last_used_at == start + timedelta(minutes=noted)
+            assert due == (minutes == noted)
+
+
+def test_a_token_is_not_limited_to_what_there_is_not(db):
+    with db.write() as session, pytest.raises(InvalidInput) as refused:
+        accounts.create_api_token(session, make_user(session).id, "script", scopes=["write"])
+    assert refused.value.detail["field"] == "scopes"

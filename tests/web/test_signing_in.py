@@ -244,3 +244,15 @@ def test_changing_the_password_needs_the_present_one_and_signs_other_browsers_ou
     assert here.get("/account").status_code == 200
     assert there.get("/account").status_code == 303
     assert scene.browser().sign_in("expert@example.org", "a new horse battery").status_code == 303
+
+
+def test_the_account_page_says_what_a_token_may_and_when_it_was_last_used(scene):
+    browser = scene.browser("admin")
+    page = browser.post("/account/tokens", {"token_name": "script", "days": "30", "scopes": "read label"}).text
+    assert "<td>read and label</td>" in page
+    assert "not yet" in page
+    bearer = {"Authorization": "Bearer " + re.search(r'value="(lc_[^"]+)"', page)[1]}
+    assert scene.browser().get("/api/v1/projects", headers=bearer).status_code == 200
+    assert "just now</time>" in browser.get("/account").text.partition("API tokens")[2]
+    odd = browser.post("/account/tokens", {"token_name": "script", "scopes": "everything"})
+    assert odd.status_code == 422

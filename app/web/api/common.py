@@ -8,7 +8,9 @@ from fastapi import APIRouter, Depends, Path, Request
 from fastapi.security import HTTPBearer
 
 from app.errors import InvalidInput, NotFound
+from app.services.accounts import Scope
 from app.web.api.schemas import LARGEST_ID, Problem
+from app.web.deps import scope_for
 
 _SLUG = re.compile(r"[a-z0-9-]{1,80}")
 
@@ -21,7 +23,7 @@ _bearer = HTTPBearer(
 
 _SAID = {
     401: "No token, or one that is not valid, has expired or was revoked.",
-    403: "Your role in the project does not allow this.",
+    403: "Your role in the project, or what the token is limited to, does not allow this.",
     404: "There is no such thing, or you may not know that there is.",
     409: "The request was fine once, but the state has moved on.",
     413: "The request is larger than this server takes.",
@@ -41,11 +43,12 @@ async def known_kind_of_slug(request: Request) -> None:
         raise NotFound("There is no such project, or you are not a member of it.")
 
 
-def api_router(tag: str, path: str = "/projects/{slug}") -> APIRouter:
+def api_router(tag: str, path: str = "/projects/{slug}", *, writes: Scope = "manage") -> APIRouter:
+    """``writes`` is what a limited token must be allowed to change something here."""
     return APIRouter(
         prefix=f"/api/v1{path}",
         tags=[tag],
-        dependencies=[Depends(known_kind_of_slug), Depends(_bearer)],
+        dependencies=[Depends(known_kind_of_slug), Depends(_bearer), Depends(scope_for(writes))],
         responses=errors(401, 403, 404, 422),
         generate_unique_id_function=lambda route: route.name,  # what generated clients call their methods
     )

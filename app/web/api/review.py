@@ -13,7 +13,7 @@ from app.web.api.common import api_router, errors, label_index
 from app.web.deps import AppSettings, Db
 from app.web.label import EMPTY_WORDS, Labeller
 
-router = api_router("Review")
+router = api_router("Review", writes="label")
 
 
 @dataclass(frozen=True)
