@@ -28,6 +28,7 @@ from app.services import accounts, rounds
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 PAGES = {
     "label": ("expert", "/label"),
+    "answers": ("expert", "/answers"),
     "alignment": ("admin", "/alignment"),
     "overview": ("admin", ""),
     "rounds": ("admin", "/rounds"),
