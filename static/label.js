@@ -266,6 +266,10 @@
     },
     note: () => note.focus(),
     history: () => location.assign(urls.history),
+    search: () => {
+      document.querySelector(".guideline details").open = true;
+      byId("guideline-search").focus();
+    },
     expand: () => {
       byId("item").classList.toggle("open");
       fold();

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from app.db.tables import User
 from app.errors import InvalidInput
 
-ACTIONS = ("undo", "skip", "flag", "note", "history", "expand")
+ACTIONS = ("undo", "skip", "flag", "note", "history", "search", "expand")
 LABEL_ACTIONS = tuple(f"label{number}" for number in range(1, 10))
 DEFAULT_KEYS = {
     "undo": "u",
@@ -16,6 +16,7 @@ DEFAULT_KEYS = {
     "flag": "f",
     "note": "n",
     "history": "h",
+    "search": "/",
     "expand": "e",
 } | {action: action.removeprefix("label") for action in LABEL_ACTIONS}
 _RESERVED = {"?", " ", "Enter", "Escape", "Tab"}

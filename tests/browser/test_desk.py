@@ -237,6 +237,18 @@ def test_a_long_text_unfolds_and_the_answers_never_leave_the_screen(desk):
     assert shown(desk) == HOSTILE, "shown as text"
 
 
+def test_the_guideline_is_searched_from_the_keyboard(desk):
+    desk.keyboard.press("/")
+    desk.keyboard.type("BAIT")
+    assert desk.locator(".guideline mark.hit").all_inner_texts() == ["bait"]
+    assert desk.inner_text("#guideline-found") == "1 / 1"
+    desk.keyboard.press("Escape")
+    assert desk.locator(".guideline mark.hit").count() == 0
+    desk.keyboard.press("1")
+    all_sent(desk)
+    assert shown(desk) == TEXTS[1]
+
+
 def test_both_sides_of_a_pair_are_shown_together_after_both_answers(desk, site):
     with site.db.write() as session:
         pair = {"round_id": site.round_id, "rank": 0, "left_item_id": site.items[0], "right_item_id": site.items[1]}
