@@ -2,8 +2,9 @@
 
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -43,6 +44,18 @@ class Settings(BaseSettings):
     remote_llm_url: str = Field(
         "", description="Address the key above may be sent to; empty means any that a project names."
     )
+    oidc_issuer: str = Field(
+        "", description="Address of the single sign-on service (OpenID Connect); empty: people sign in here only."
+    )
+    oidc_client_id: str = Field("", description="Name under which the service knows this installation.")
+    oidc_client_secret: SecretStr = Field(SecretStr(""), description="Secret that goes with the name above.")
+    oidc_name: str = Field("single sign-on", description="What the service is called on the sign-in button.")
+    oidc_allowed_domains: str = Field(
+        "", description="E-mail domains that may use it, separated by commas; empty means any."
+    )
+    oidc_auto_create: bool = Field(
+        False, description="Make an account at the first sign-in of somebody who was not invited."
+    )
     log_level: str = Field("INFO", description="Level of the log on standard error.")
 
     @property
@@ -70,6 +83,22 @@ class Settings(BaseSettings):
     @property
     def resolved_base_url(self) -> str:
         return (self.base_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _issuer_is_safe(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if url and parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+            raise ValueError("it must be an address that begins with https://")
+        return url
+
+    @property
+    def sso_is_configured(self) -> bool:
+        return bool(self.oidc_issuer and self.oidc_client_id and self.oidc_client_secret.get_secret_value())
+
+    @property
+    def oidc_domains(self) -> frozenset[str]:
+        return frozenset(part.strip().lower() for part in self.oidc_allowed_domains.split(",") if part.strip())
 
     @property
     def cookies_are_secure(self) -> bool:

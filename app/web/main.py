@@ -30,6 +30,7 @@ from app.web import (
     projects,
     rounds,
     session,
+    sso,
 )
 from app.web.api import ROUTERS as API_ROUTERS
 from app.web.security import BodyLimit, SecurityHeaders, SignInLimit, refuse_forgery
@@ -39,6 +40,7 @@ from app.web.security import BodyLimit, SecurityHeaders, SignInLimit, refuse_for
 # render.NAVIGATION gives (project, label, rounds, alignment, pool, people, project_settings).
 ROUTERS: tuple[APIRouter, ...] = (
     session.router,
+    sso.router,
     account.router,
     home.router,
     people.router,

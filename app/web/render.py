@@ -178,6 +178,7 @@ def _request_context(request: Request) -> dict[str, Any]:
         "project": access.project if access and access.role else None,
         "role": access.role if access else None,
         "navigation": navigation(request, access),
+        "sso_name": request.app.state.settings.oidc_name if request.app.state.settings.sso_is_configured else "",
         "csrf_token": csrf,
         "csrf_field": field,
         "url": partial(url_for, request),

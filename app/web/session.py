@@ -37,14 +37,14 @@ def sign_in(
             limit.failed(address, email)
             raise
     limit.succeeded(address, email)
-    return _signed_in(request, db, settings, user.id, target)
+    return signed_in(request, db, settings, user.id, target)
 
 
 def _sign_in_form(request: Request, values: dict[str, str], errors: dict[str, str] | None = None) -> Response:
     return render(request, "sign_in.html", values={"email": "", **values}, errors=errors or {})
 
 
-def _signed_in(
+def signed_in(
     request: Request, db: Db, settings: AppSettings, user_id: int, target: str, flash: str | None = None
 ) -> Response:
     """A new session replaces the one that this browser may have had, so that nobody can plant one beforehand."""
@@ -77,7 +77,7 @@ def sign_in_link_page(request: Request, token: str) -> Response:
 def use_sign_in_link(request: Request, token: str, db: Db, settings: AppSettings) -> Response:
     with db.write() as session:
         user_id = invitations.use_sign_in_link(session, token).id
-    return _signed_in(
+    return signed_in(
         request, db, settings, user_id, "/", "You are signed in. You can choose a password under your name."
     )
 
@@ -96,7 +96,7 @@ def accept_invitation(
     values = {"email": email, "name": name}
     with form_errors(lambda errors: _invitation_again(request, db, token, values, errors)), db.write() as session:
         user = invitations.accept_as_new(session, token, email=email, name=name, password=password)
-    return _signed_in(request, db, settings, user.id, "/", f"Welcome, {user.name}.")
+    return signed_in(request, db, settings, user.id, "/", f"Welcome, {user.name}.")
 
 
 @router.post("/invitation/{token}/join", name="join_by_invitation")
