@@ -156,7 +156,7 @@
     if (done) say(done.text, { notice: "notice", saved: "saved" }[done.kind] ?? "plain");
     if (entry.kind === "undo" && done?.kind === "notice") tasks = tasks.filter((task) => task.assignment !== entry.assignment);
     take(desk, done?.kind === "undone" ? done.assignment_id : null, entry);
-    if (done?.contrast) contrastIsDue = true;
+    if (done?.contrast || desk.contrast) contrastIsDue = true;
   }
 
   // The server's list, without what is answered here already; what is on the page stays there, since it may be being
@@ -188,7 +188,9 @@
     if (response.status === 401) return report({ waiting: outbox.size, trouble: "signed-out" });
     if (!response.ok) return;
     const had = Boolean(current());
-    take(await response.json(), null);
+    const desk = await response.json();
+    take(desk, null);
+    if (desk.contrast && !outbox.size && byId("contrast-slot").hidden) openContrast();
     if (!had && current()) announce();
   }
 
@@ -441,5 +443,6 @@
   if (!current() && settled.size) showWaitingForNext();
   showProgress();
   if (outbox.size) outbox.flush();
+  else if (state.desk.contrast) openContrast();
   setInterval(() => !current() && !outbox.size && look(), 15000);
 })();

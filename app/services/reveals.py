@@ -18,6 +18,24 @@ _READY = text("""
     LIMIT 1""")
 
 
+_UNSETTLED = text("""
+    SELECT 1 FROM boundary_pairs p
+    JOIN assignments one ON one.round_id = p.round_id AND one.item_id = p.left_item_id AND one.state = 'done'
+    JOIN assignments other ON other.round_id = p.round_id AND other.item_id = p.right_item_id
+     AND other.state = 'done' AND other.expert_id = one.expert_id
+    JOIN memberships m ON m.user_id = one.expert_id AND m.project_id = :project AND m.removed_at IS NULL
+    WHERE p.round_id = :round
+      AND NOT EXISTS (SELECT 1 FROM pair_views seen
+                      WHERE seen.pair_id = p.id AND seen.expert_id = one.expert_id AND seen.outcome IS NOT NULL)
+    LIMIT 1""")
+
+
+def any_unsettled(session: Session, project_id: int, round_id: int) -> bool:
+    """Whether a present expert has answered both sides of a pair of the round and not yet confirmed or revised them."""
+    values = {"project": project_id, "round": round_id}
+    return session.connection().execute(_UNSETTLED, values).first() is not None
+
+
 def is_ready(session: Session, expert_id: int, round_id: int, item_id: int) -> bool:
     """Whether the expert, who has just answered this item, has now answered both sides of one of its pairs."""
     values = {"expert": expert_id, "round": round_id, "item": item_id}

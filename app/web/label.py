@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict, Forbidden
-from app.services import annotations, preferences, projects, queue, reveals
+from app.services import annotations, contrast, preferences, projects, queue, reveals
 from app.services.annotations import Answer, Receipt
 from app.services.queue import EmptyQueue, Progress, Task
 from app.web import i18n
@@ -77,6 +77,7 @@ class Desk:
     empty: EmptyQueue | None
     progress: Progress
     done: Done | None = None
+    contrast: bool = False  # nothing is left to answer, and pairs wait to be seen side by side
     key: str = field(default_factory=lambda: secrets.token_hex(16))  # of the next answer: sent twice, stored once
     undo_key: str = field(default_factory=lambda: secrets.token_hex(16))
 
@@ -95,6 +96,7 @@ class Desk:
             "empty": None if self.empty is None else empty_words(self.empty),
             "progress": asdict(self.progress),
             "done": None if self.done is None else asdict(self.done),
+            "contrast": self.contrast,
         }
 
 
@@ -303,4 +305,6 @@ def _desk(session: Session, access: ProjectAccess, minutes: int, done: Done | No
         tasks = queue.claim_ahead(session, project_id, expert_id, lease=lease, unanswered=progress.unanswered)
     elif done is not None and done.round_id is not None:
         queue.close_if_answered(session, done.round_id)
-    return Desk(tasks, None if tasks else queue.explain_empty(session, project_id), progress, done)
+    at_end = not tasks and access.project.settings.get("reveal") == "end"
+    contrast_waits = at_end and contrast.due(session, project_id, expert_id) is not None
+    return Desk(tasks, None if tasks else queue.explain_empty(session, project_id), progress, done, contrast_waits)

@@ -54,10 +54,11 @@ REVIEW = (
         "reveal",
         "Similar texts side by side",
         "Once an expert has answered two similar texts that the model labels differently, they see them together and "
-        "may revise with a reason. The first answers alone count for agreement.",
+        "may revise with a reason. The first answers alone count for agreement. Shown at the end, the review stays "
+        "open until everybody has seen their pairs, or you close it.",
         "Choose one of the list.",
         "choice",
-        (("pair", "After both are answered"), ("off", "Never")),
+        (("pair", "After both are answered"), ("end", "Once the expert has no more texts"), ("off", "Never")),
     ),
     FieldWords(
         "lease_minutes",

@@ -1,8 +1,12 @@
 """The contrast card on both databases: due only when both sides are answered, and what it fixes."""
 
-import pytest
+from functools import partial
 
-from app.db.tables import BoundaryPair
+import pytest
+from sqlalchemy import update
+
+from app.db.base import utcnow
+from app.db.tables import BoundaryPair, Membership, Round
 from app.errors import InvalidInput, NotFound
 from app.services import annotations, contrast, queue
 from app.services.annotations import Answer
@@ -100,3 +104,34 @@ def test_a_colleague_cannot_settle_it(db, review):
     pair = db.run_write(lambda s: contrast.show(s, review.project_id, expert)).pair_id
     with pytest.raises(NotFound):
         db.run_write(lambda s: contrast.confirm(s, review.project_id, colleague, pair))
+
+
+def test_shown_at_the_end_the_review_waits_until_every_pair_is_settled(db, review):
+    with db.write() as session:
+        round_ = session.get_one(Round, review.round_id)
+        round_.settings = round_.settings | {"reveal": "end"}
+    for expert in review.experts:
+        for _ in range(3):
+            answer_next(db, review, expert)
+    close = partial(queue.close_if_answered, round_id=review.round_id)
+    assert not db.run_write(close)
+    pair = due(db, review, review.experts[0]).pair_id
+    for expert in review.experts:
+        with db.read() as session:
+            assert session.get_one(Round, review.round_id).state == "review"
+        db.run_write(lambda session, expert=expert: contrast.show(session, review.project_id, expert))
+        db.run_write(lambda session, expert=expert: contrast.confirm(session, review.project_id, expert, pair))
+    with db.read() as session:
+        assert session.get_one(Round, review.round_id).state == "concluding"
+
+
+def test_a_pair_of_somebody_who_has_left_holds_no_review_open(db, review):
+    with db.write() as session:
+        round_ = session.get_one(Round, review.round_id)
+        round_.settings = round_.settings | {"reveal": "end"}
+    for expert in review.experts:
+        for _ in range(3):
+            answer_next(db, review, expert)
+    with db.write() as session:
+        session.execute(update(Membership).where(Membership.user_id.in_(review.experts)).values(removed_at=utcnow()))
+    assert db.run_write(partial(queue.close_if_answered, round_id=review.round_id))

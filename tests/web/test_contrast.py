@@ -6,8 +6,9 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select
 
-from app.db.tables import BoundaryPair, Project
+from app.db.tables import BoundaryPair, Project, Round
 from app.web.differing import marked
 from tests.factories import make_items
 from tests.services.review_factories import add_round
@@ -80,3 +81,20 @@ def test_others_do_not_see_the_card(scene, review, who, status):
 def test_marks_change_nothing_but_marks(left, right):
     for text, shown in zip((left, right), marked(left, right), strict=True):
         assert html.unescape(str(shown).replace("<mark>", "").replace("</mark>", "")) == text
+
+
+def test_at_the_end_the_card_comes_once_nothing_is_left_to_answer(scene, review):
+    with scene.db.write() as session:
+        project = session.get_one(Project, scene.project_id)
+        project.settings = project.settings | {"reveal": "end"}
+        round_ = session.scalars(select(Round)).one()
+        round_.settings = round_.settings | {"reveal": "end"}
+    browser = scene.browser("expert")
+    one, two = held(browser, scene)
+    assert not note_down(browser, scene, assignment=one, label=1).json()["contrast"]
+    last = note_down(browser, scene, assignment=two, label=0).json()
+    assert (last["done"]["contrast"], last["contrast"], last["tasks"]) == (False, True, [])
+    assert scene.path("/contrast") in browser.get(scene.path("/label")).text
+    assert browser.get(scene.path("/contrast")).status_code == 200
+    browser.post(scene.path(f"/contrast/{review}/confirm"), {})
+    assert not browser.get(scene.path("/label/next")).json()["contrast"]
