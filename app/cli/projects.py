@@ -123,7 +123,7 @@ def change_settings(slug: Slug, values: Setting = None) -> None:
 def add_member(
     slug: Slug,
     email: Annotated[str, typer.Argument(help="E-mail address; an account is made if there is none.")],
-    role: Annotated[str, typer.Option(help="expert or admin.")] = "expert",
+    role: Annotated[str, typer.Option(help="expert, viewer, lead or admin.")] = "expert",
     name: Annotated[str | None, typer.Option(help="Name of a new account; left out: what is before the @.")] = None,
 ) -> None:
     """Add someone to a project. A new account has no password: 'linecall user link' prints a sign-in link for it.

@@ -6,14 +6,14 @@ from fastapi import APIRouter, Form, Request, Response
 
 from app.db.tables import Round
 from app.services import overview, projects, rounds
-from app.web.deps import AdminAccess, ProjectAccess, ReadSession, WriteSession
+from app.web.deps import LeadAccess, ProjectAccess, ReadSession, ViewerAccess, WriteSession
 from app.web.render import redirect, render
 
 router = APIRouter(prefix="/p/{slug}/rounds/{number}/ties")
 
 
 @router.get("", name="ties")
-def page(request: Request, number: int, access: AdminAccess, session: ReadSession) -> Response:
+def page(request: Request, number: int, access: ViewerAccess, session: ReadSession) -> Response:
     round_ = rounds.get_round(session, access.project.id, number)
     guideline = projects.current_guideline(session, access.project.id)
     found = overview.ties(session, round_)
@@ -25,7 +25,7 @@ def decide(
     request: Request,
     number: int,
     item_id: int,
-    access: AdminAccess,
+    access: LeadAccess,
     session: WriteSession,
     label: Annotated[int, Form()],
     reason: Annotated[str, Form(max_length=4000)] = "",
@@ -37,7 +37,7 @@ def decide(
 
 
 @router.post("", name="leave_ties_out")
-def leave_out(request: Request, number: int, access: AdminAccess, session: WriteSession) -> Response:
+def leave_out(request: Request, number: int, access: LeadAccess, session: WriteSession) -> Response:
     round_ = rounds.get_round(session, access.project.id, number)
     rounds.leave_ties_out(session, round_, user_id=access.user.id)
     return _onward(request, access, round_, 0, "The undecided items are left out.")

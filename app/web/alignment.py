@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from app.services import alignment
 from app.services.alignment import AlignmentReport
 from app.web import charts
-from app.web.deps import AdminAccess, ReadSession
+from app.web.deps import ReadSession, ViewerAccess
 from app.web.render import render
 
 router = APIRouter(prefix="/p/{slug}/alignment")
@@ -24,7 +24,7 @@ ADVICE_WORDS = {
 
 
 @router.get("", name="alignment")
-def page(request: Request, access: AdminAccess, session: ReadSession) -> Response:
+def page(request: Request, access: ViewerAccess, session: ReadSession) -> Response:
     report = alignment.alignment(session, access.project.id)
     names = charts.SLICE_NAMES
     return render(
@@ -46,12 +46,12 @@ def _ends(pair: alignment.ExpertPair) -> tuple[tuple[int, str], tuple[int, str]]
 
 
 @router.get("/chart.json", name="alignment_chart")
-def chart(access: AdminAccess, session: ReadSession, theme: charts.Theme = "light") -> Response:
+def chart(access: ViewerAccess, session: ReadSession, theme: charts.Theme = "light") -> Response:
     return JSONResponse(charts.alignment_chart(alignment.alignment(session, access.project.id), theme))
 
 
 @router.get("/figures.csv", name="alignment_csv")
-def figures(access: AdminAccess, session: ReadSession) -> Response:
+def figures(access: ViewerAccess, session: ReadSession) -> Response:
     rows = alignment.table(alignment.alignment(session, access.project.id))
     out = io.StringIO()
     writer = csv.DictWriter(out, alignment.TABLE_COLUMNS, lineterminator="\r\n")

@@ -10,6 +10,7 @@ from app.web.render import form_errors, redirect, render
 
 router = APIRouter(prefix="/p/{slug}/people")
 Text = Annotated[str, Form()]
+ROLE_WORDS = (("expert", "Expert"), ("viewer", "Viewer"), ("lead", "Lead"), ("admin", "Admin"))
 
 
 @router.get("", name="people")
@@ -21,7 +22,8 @@ def _page(request: Request, db: Db, access: ProjectAccess, **context: Any) -> Re
     with db.read() as session:
         members = accounts.members(session, access.project.id)
         invited = invitations.open_invitations(session, access.project.id)
-    context = {"members": members, "invited": invited, "link": None, "link_for": ""} | context
+    shown = {"members": members, "invited": invited, "role_words": ROLE_WORDS, "link": None, "link_for": ""}
+    context = shown | context
     return render(request, "people.html", fragment="_people.html", **context)
 
 

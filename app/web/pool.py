@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Form, Query, Request, Response, UploadFi
 
 from app.ml.artifacts import ArtifactStore
 from app.services import pool
-from app.web.deps import AdminAccess, AppSettings, Db, ProjectAccess, ReadSession, WriteSession
+from app.web.deps import AdminAccess, AppSettings, Db, ProjectAccess, ReadSession, ViewerAccess, WriteSession
 from app.web.render import form_errors, redirect, render
 from app.web.rounds import no_worker
 
@@ -29,7 +29,7 @@ Store = Annotated[ArtifactStore, Depends(artifact_store)]
 
 
 @router.get("", name="pool")
-def pool_page(request: Request, db: Db, access: AdminAccess, after: Annotated[int, Query(ge=-1)] = -1) -> Response:
+def pool_page(request: Request, db: Db, access: ViewerAccess, after: Annotated[int, Query(ge=-1)] = -1) -> Response:
     return _page(request, db, access, after)
 
 
@@ -97,7 +97,7 @@ def start_import(
 
 @router.get("/imports/{import_id}", name="pool_import")
 def import_page(
-    request: Request, import_id: int, access: AdminAccess, session: ReadSession, settings: AppSettings
+    request: Request, import_id: int, access: ViewerAccess, session: ReadSession, settings: AppSettings
 ) -> Response:
     job = pool.import_status(session, access.project.id, import_id)
     unfinished = job.state in ("queued", "running")

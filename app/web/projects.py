@@ -15,9 +15,11 @@ from app.web.deps import (
     AppSettings,
     Db,
     ExpertAccess,
+    LeadAccess,
     ProjectAccess,
     ReadSession,
     SiteAdmin,
+    ViewerAccess,
     WriteSession,
 )
 from app.web.render import form_errors, redirect, render
@@ -80,7 +82,7 @@ def _to(request: Request, name: str, slug: str, flash: str) -> Response:
 @router.get("/p/{slug}", name="project")
 def overview_page(request: Request, access: ExpertAccess, session: ReadSession, settings: AppSettings) -> Response:
     guideline = projects.current_guideline(session, access.project.id)
-    if not access.is_admin:
+    if access.role == "expert":
         progress = queue.progress(session, access.project.id, access.user.id)
         return render(request, "project_expert.html", guideline=guideline, progress=progress)
     setup = overview.setup(session, access.project)
@@ -198,7 +200,7 @@ def save_settings(request: Request, db: Db, access: AdminAccess, session: WriteS
 
 
 @router.get("/p/{slug}/guideline", name="guideline")
-def guideline_page(request: Request, db: Db, access: AdminAccess) -> Response:
+def guideline_page(request: Request, db: Db, access: ViewerAccess) -> Response:
     return _guideline_form(request, db, access, None, {})
 
 
@@ -216,7 +218,7 @@ def _guideline_form(
 def publish_guideline(
     request: Request,
     db: Db,
-    access: AdminAccess,
+    access: LeadAccess,
     session: WriteSession,
     text: Text = "",
     examples: Texts = [],  # noqa: B006 - FastAPI copies it

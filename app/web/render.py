@@ -177,6 +177,8 @@ def _request_context(request: Request) -> dict[str, Any]:
         "user": access.user if access else None,
         "project": access.project if access and access.role else None,
         "role": access.role if access else None,
+        "is_admin": access is not None and access.role == "admin",
+        "is_lead": access is not None and access.role in ("lead", "admin"),
         "navigation": navigation(request, access),
         "sso_name": request.app.state.settings.oidc_name if request.app.state.settings.sso_is_configured else "",
         "csrf_token": csrf,

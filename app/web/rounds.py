@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.config import Settings
 from app.db.tables import Round
 from app.services import overview, rounds, workers
-from app.web.deps import AdminAccess, AppSettings, ProjectAccess, ReadSession, WriteSession
+from app.web.deps import AdminAccess, AppSettings, ProjectAccess, ReadSession, ViewerAccess, WriteSession
 from app.web.render import redirect, render
 
 router = APIRouter(prefix="/p/{slug}/rounds")
@@ -46,7 +46,7 @@ _PAGE = 50
 
 
 @router.get("", name="rounds")
-def list_page(request: Request, access: AdminAccess, session: ReadSession, settings: AppSettings) -> Response:
+def list_page(request: Request, access: ViewerAccess, session: ReadSession, settings: AppSettings) -> Response:
     listed = rounds.list_rounds(session, access.project.id)
     return render(
         request,
@@ -78,7 +78,7 @@ def _to_round(request: Request, access: ProjectAccess, number: int, flash: str) 
 
 @router.get("/{number}", name="round")
 def round_page(
-    request: Request, number: int, access: AdminAccess, session: ReadSession, settings: AppSettings
+    request: Request, number: int, access: ViewerAccess, session: ReadSession, settings: AppSettings
 ) -> Response:
     round_ = rounds.get_round(session, access.project.id, number)
     return render(request, "round.html", fragment="_round.html", **_round_context(session, round_, settings))
@@ -119,7 +119,7 @@ def duration(seconds: float) -> str:
 def items_page(
     request: Request,
     number: int,
-    access: AdminAccess,
+    access: ViewerAccess,
     session: ReadSession,
     after: Annotated[int, Query(ge=-1)] = -1,
     reason: Annotated[str, Query(max_length=20)] = "",

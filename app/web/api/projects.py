@@ -56,7 +56,7 @@ def _detail(session: Session, project: Project, role: Role) -> schemas.ProjectDe
         labels=project.labels,
         item_count=project.item_count,
         guideline=None if guideline is None else schemas.Guideline.model_validate(guideline),
-        settings=projects.settings_of(project) if role == "admin" else None,
+        settings=projects.settings_of(project) if role != "expert" else None,
     )
 
 

@@ -7,13 +7,13 @@ from app.db.tables import Round
 from app.services import overview, rounds
 from app.web.api import schemas
 from app.web.api.common import Number, api_router, errors
-from app.web.deps import AdminAccess, ReadSession, WriteSession
+from app.web.deps import AdminAccess, ReadSession, ViewerAccess, WriteSession
 
 router = api_router("Rounds")
 
 
 @router.get("/rounds", summary="All rounds", response_model=list[schemas.RoundLine])
-def list_rounds(access: AdminAccess, session: ReadSession) -> list[Round]:
+def list_rounds(access: ViewerAccess, session: ReadSession) -> list[Round]:
     return rounds.list_rounds(session, access.project.id)
 
 
@@ -30,7 +30,7 @@ def start_round(access: AdminAccess, session: WriteSession) -> Round:
 
 
 @router.get("/rounds/{number}", summary="One round, with its stages")
-def show_round(access: AdminAccess, session: ReadSession, number: Number) -> schemas.RoundDetail:
+def show_round(access: ViewerAccess, session: ReadSession, number: Number) -> schemas.RoundDetail:
     return detail(session, rounds.get_round(session, access.project.id, number))
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
 
+from app.services.accounts import Role
 from app.services.annotations import MAX_NOTE
 from app.services.overview import ReviewProgress, StageLine
 from app.services.projects import ProjectSettings
@@ -107,7 +108,7 @@ class Guideline(Given):
 class ProjectLine(Given):
     slug: str
     name: str
-    role: Literal["admin", "expert"] = Field(description="Yours.")
+    role: Role = Field(description="Yours.")
     labels: list[str]
 
 

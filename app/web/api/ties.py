@@ -4,13 +4,13 @@ from app.services import overview, rounds
 from app.web.api import schemas
 from app.web.api.common import Id, Number, api_router, errors, label_index
 from app.web.api.rounds import detail
-from app.web.deps import AdminAccess, ReadSession, WriteSession
+from app.web.deps import LeadAccess, ReadSession, ViewerAccess, WriteSession
 
 router = api_router("Ties")
 
 
 @router.get("/rounds/{number}/ties", summary="Ties that wait for a decision")
-def list_ties(access: AdminAccess, session: ReadSession, number: Number) -> list[schemas.Tie]:
+def list_ties(access: ViewerAccess, session: ReadSession, number: Number) -> list[schemas.Tie]:
     found = overview.ties(session, rounds.get_round(session, access.project.id, number))
     return [_tie(tie, access.project.labels) for tie in found.waiting]
 
@@ -31,7 +31,7 @@ def _tie(tie: overview.Tie, labels: list[str]) -> schemas.Tie:
 
 @router.post("/rounds/{number}/ties/{item_id}", summary="Decide a tie", responses=errors(409))
 def decide_tie(
-    access: AdminAccess, session: WriteSession, number: Number, item_id: Id, body: schemas.Decision
+    access: LeadAccess, session: WriteSession, number: Number, item_id: Id, body: schemas.Decision
 ) -> schemas.Decided:
     """The experts' own answers stay as they are."""
     round_ = rounds.get_round(session, access.project.id, number)
@@ -48,7 +48,7 @@ def decide_tie(
 
 
 @router.post("/rounds/{number}/leave-ties-out", summary="Go on without the undecided items", responses=errors(409))
-def leave_ties_out(access: AdminAccess, session: WriteSession, number: Number) -> schemas.RoundDetail:
+def leave_ties_out(access: LeadAccess, session: WriteSession, number: Number) -> schemas.RoundDetail:
     """They train nothing, and still count for agreement."""
     round_ = rounds.get_round(session, access.project.id, number)
     rounds.leave_ties_out(session, round_, user_id=access.user.id)

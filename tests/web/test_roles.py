@@ -1,0 +1,203 @@
+"""Who may open what: every route of the application, for each kind of person, against a table written by hand.
+
+A route that is not in the table fails the first test: whoever adds one says here whom it is for.
+"""
+
+import re
+
+import pytest
+from fastapi.routing import iter_route_contexts
+from fastapi.testclient import TestClient
+
+from app.db.tables import Project
+from app.services import accounts
+from app.web import security
+from tests.factories import make_member, make_user
+
+# By the least role that may. "expert": every member; "labeller": experts and nobody else, since the others see the
+# model's labels; "site": those who run the installation.
+TABLE = {
+    "public": """
+        GET /sign-in
+        POST /sign-in
+        POST /sign-out
+        GET /sign-in/{token}
+        POST /sign-in/{token}
+        GET /invitation/{token}
+        POST /invitation/{token}
+        POST /sso/start
+        GET /sso/callback
+    """,
+    "signed_in": """
+        POST /invitation/{token}/join
+        GET /account
+        POST /account/name
+        POST /account/password
+        POST /account/sessions/{session_id}/revoke
+        POST /account/sessions/revoke-others
+        POST /account/tokens
+        POST /account/tokens/{token_id}/revoke
+        GET /
+        POST /preferences
+        POST /account/preferences
+        GET /api/v1/projects
+    """,
+    "expert": """
+        GET /p/{slug}
+        GET /api/v1/projects/{slug}
+    """,
+    "labeller": """
+        GET /p/{slug}/label
+        GET /p/{slug}/label/next
+        POST /p/{slug}/label/noted
+        POST /p/{slug}/label/release
+        POST /p/{slug}/label
+        POST /p/{slug}/label/skip
+        POST /p/{slug}/label/undo
+        GET /p/{slug}/contrast
+        POST /p/{slug}/contrast/{pair_id}/confirm
+        POST /p/{slug}/contrast/{pair_id}/revise
+        GET /p/{slug}/answers
+        POST /p/{slug}/answers/{assignment_id}
+        POST /api/v1/projects/{slug}/next
+        POST /api/v1/projects/{slug}/annotations
+        POST /api/v1/projects/{slug}/skip
+        POST /api/v1/projects/{slug}/undo
+    """,
+    "viewer": """
+        GET /p/{slug}/guideline
+        GET /p/{slug}/pool
+        GET /p/{slug}/pool/imports/{import_id}
+        GET /p/{slug}/rounds
+        GET /p/{slug}/rounds/{number}
+        GET /p/{slug}/rounds/{number}/items
+        GET /p/{slug}/rounds/{number}/ties
+        GET /p/{slug}/alignment
+        GET /p/{slug}/alignment/chart.json
+        GET /p/{slug}/alignment/figures.csv
+        GET /api/v1/projects/{slug}/items
+        GET /api/v1/projects/{slug}/imports/{import_id}
+        GET /api/v1/projects/{slug}/rounds
+        GET /api/v1/projects/{slug}/rounds/{number}
+        GET /api/v1/projects/{slug}/rounds/{number}/ties
+        GET /api/v1/projects/{slug}/alignment
+    """,
+    "lead": """
+        POST /p/{slug}/guideline
+        POST /p/{slug}/rounds/{number}/ties/{item_id}
+        POST /p/{slug}/rounds/{number}/ties
+        POST /api/v1/projects/{slug}/rounds/{number}/ties/{item_id}
+        POST /api/v1/projects/{slug}/rounds/{number}/leave-ties-out
+    """,
+    "admin": """
+        GET /p/{slug}/people
+        POST /p/{slug}/people/invitations
+        POST /p/{slug}/people/invitations/{invitation_id}/withdraw
+        POST /p/{slug}/people/{user_id}/role
+        POST /p/{slug}/people/{user_id}/remove
+        POST /p/{slug}/people/{user_id}/sign-in-link
+        GET /p/{slug}/settings
+        POST /p/{slug}/settings
+        POST /p/{slug}/pool/uploads
+        GET /p/{slug}/pool/uploads/{token}
+        POST /p/{slug}/pool/uploads/{token}
+        POST /p/{slug}/rounds
+        POST /p/{slug}/rounds/{number}/close
+        POST /p/{slug}/rounds/{number}/cancel
+        POST /p/{slug}/rounds/{number}/retry
+        POST /api/v1/projects/{slug}/imports
+        POST /api/v1/projects/{slug}/rounds
+        POST /api/v1/projects/{slug}/rounds/{number}/close-review
+        POST /api/v1/projects/{slug}/rounds/{number}/cancel
+        POST /api/v1/projects/{slug}/rounds/{number}/retry
+        GET /api/v1/projects/{slug}/export
+    """,
+    "site": """
+        GET /projects/new
+        POST /projects
+        POST /api/v1/projects
+    """,
+}
+PEOPLE = ("nobody", "outsider", "expert", "viewer", "lead", "admin", "site")
+RANK = {"expert": 0, "viewer": 1, "lead": 2, "admin": 3, "site": 3}
+FILLED = {"slug": "ads", "token": "x" * 43}
+EXPECTED = [(level, *line.split()) for level, lines in TABLE.items() for line in lines.strip().splitlines()]
+
+
+@pytest.fixture
+def people(scene):
+    """A cookie for each kind of person. Signing in by password would hash seven of them."""
+    with scene.db.write() as session:
+        project = session.get_one(Project, scene.project_id)
+        users = dict(scene.users)
+        for role in ("viewer", "lead"):
+            users[role] = make_user(session, role).id
+            make_member(session, project, session.get_one(accounts.User, users[role]), role)
+        site = make_user(session, "site")
+        site.is_site_admin = True
+        users["site"] = site.id
+        return {name: accounts.start_session(session, id_, days=1) for name, id_ in users.items()}
+
+
+def call(scene, cookie: str | None, method: str, path: str):
+    client = TestClient(scene.app, follow_redirects=False, raise_server_exceptions=False)
+    headers = {}
+    if cookie:
+        client.cookies.set("linecall", cookie)
+        headers["X-CSRF-Token"] = security.csrf_token(cookie)
+    values = FILLED | {"slug": scene.slug}
+    path = re.sub(r"{(\w+)[^}]*}", lambda match: str(values.get(match[1], 999)), path)
+    return client.request(method, path, headers=headers)
+
+
+def refusal(level: str, who: str, method: str, path: str) -> set[int] | None:
+    """The statuses that a refusal has; None: they may."""
+    if level == "public":
+        return None
+    if who == "nobody":
+        return {401} if path.startswith("/api/") else {303, 401}
+    if level == "signed_in":
+        return None
+    if level == "site":
+        return None if who == "site" else {403}
+    if who == "outsider":
+        return {404}
+    if level == "labeller":
+        return None if who == "expert" else {403}
+    return None if RANK[who] >= RANK[level] else {403}
+
+
+def test_every_route_is_in_the_table(app):
+    there = {
+        (method, context.path)
+        for context in iter_route_contexts(app.routes)
+        for method in (getattr(context, "methods", None) or set()) - {"HEAD"}
+    }
+    listed = {(method, path) for _, method, path in EXPECTED}
+    assert there - listed - {("GET", "/api/openapi.json")} == set()
+    assert listed - there == set()
+
+
+@pytest.mark.parametrize("who", PEOPLE)
+def test_each_person_gets_what_the_table_says_and_no_more(scene, people, who):
+    cookie = people.get(who)
+    wrong = []
+    for level, method, path in EXPECTED:
+        if path in ("/sign-out", "/account/sessions/revoke-others"):
+            continue  # would end the session that the next ones need
+        response, refused = call(scene, cookie, method, path), refusal(level, who, method, path)
+        to_sign_in = response.status_code == 303 and "/sign-in" in response.headers["location"]
+        if refused is None:
+            right = response.status_code not in (401, 403) and response.status_code < 500
+        else:
+            right = response.status_code in refused and (response.status_code != 303 or to_sign_in)
+        if not right:
+            wrong.append((method, path, response.status_code))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("page", ["", "/rounds", "/pool", "/guideline", "/alignment"])
+def test_a_viewer_gets_no_form_that_would_be_refused(scene, people, page):
+    text = call(scene, people["viewer"], "GET", f"/p/{{slug}}{page}").text
+    posts = re.findall(r'<form[^>]*method="post"[^>]*action="([^"]*)"', text)
+    assert posts == ["/sign-out"]
