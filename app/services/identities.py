@@ -87,6 +87,8 @@ def _by_address(session: Session, who: Identity, policy: Policy, invitation: str
     email = accounts.clean_email(who.email)
     user = accounts.find_user(session, email)
     if user is not None:
+        if (known := _known(session, who)) is not None:  # linked by another return since we looked
+            return known, False
         _link_existing(session, user, who, now)
         return user, True
     if invitation:
