@@ -23,7 +23,7 @@ from app.db.tables import (
     User,
 )
 from app.services.answers import effective_answers
-from app.services.rounds import STAGES
+from app.services.rounds import STAGES, waiting_sources
 
 _BEFORE_REVIEW = ("embed", "prelabel", "mine")
 _PHASE = {"preparing": _BEFORE_REVIEW, "concluding": ("decide", "train", "predict", "evaluate")}
@@ -281,32 +281,41 @@ class Tie:
     item_id: int
     text: str
     opinions: list[Opinion]
+    source: str = "tie"
+    majority: int | None = None  # the label that most experts gave, where most did
     decided_label: int | None = None
     decided_by: str | None = None
     reason: str | None = None
+    clause: str | None = None
 
 
 @dataclass(frozen=True)
 class Ties:
     waiting: list[Tie] = field(default_factory=list)
+    majorities: list[Tie] = field(default_factory=list)  # settled by the experts; may be overruled
     decided: list[Tie] = field(default_factory=list)
 
 
 def ties(session: Session, round_: Round) -> Ties:
-    """Items that wait for a person's decision, and those that have had one. The model's label is not among it: it
+    """Items on which the experts disagree, and those that a person has decided. The model's label is not among it: it
     should not sway the decision."""
     rows = session.execute(
         select(ConsensusLabel, Item.text, User.name)
         .join(Item, Item.id == ConsensusLabel.item_id)
         .outerjoin(User, User.id == ConsensusLabel.decided_by_id)
-        .where(ConsensusLabel.round_id == round_.id, ConsensusLabel.source.in_(("tie", "adjudicated")))
+        .where(ConsensusLabel.round_id == round_.id, ConsensusLabel.source.in_(("tie", "majority", "adjudicated")))
         .order_by(ConsensusLabel.item_id)
     ).all()
     opinions = _opinions(session, round_, [row[0].item_id for row in rows])
-    found = Ties()
-    for label, text, name in rows:
-        tie = Tie(label.item_id, text, opinions[label.item_id], label.label, name, label.reason)
-        (found.waiting if label.source == "tie" else found.decided).append(tie)
+    found, waiting = Ties(), waiting_sources(round_)
+    for row, text, name in rows:
+        majority = row.label if row.source == "majority" else None
+        decided = row.label if row.source == "adjudicated" else None
+        tie = Tie(row.item_id, text, opinions[row.item_id], row.source, majority, decided, name, row.reason, row.clause)
+        if row.source == "adjudicated":
+            found.decided.append(tie)
+        else:
+            (found.waiting if row.source in waiting else found.majorities).append(tie)
     return found
 
 

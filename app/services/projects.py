@@ -39,6 +39,8 @@ class ProjectSettings(BaseModel):
     prelabel: dict[str, Any] = Field(default_factory=lambda: {"provider": "few_shot"}, title="Pre-labeller")
     seed: int = Field(0, ge=0, le=2_000_000_000, title="Seed")  # with a round's number added it still fits its column
     reveal: Literal["pair", "end", "off"] = Field("pair", title="Pairs side by side")
+    adjudicate: Literal["ties", "disagreements"] = Field("ties", title="What a person decides")
+    adjudicators: Literal["lead", "two_experts"] = Field("lead", title="Who decides")
     lease_minutes: int | None = Field(None, ge=1, le=525_600, title="Minutes an item stays reserved")
 
 
@@ -108,7 +110,13 @@ def _free_slug(session: Session, wanted: str) -> str:
 
 
 def publish_guideline(
-    session: Session, project: Project, *, text: str, examples: dict[str, list[str]], user_id: int | None = None
+    session: Session,
+    project: Project,
+    *,
+    text: str,
+    examples: dict[str, list[str]],
+    summary: str = "",
+    user_id: int | None = None,
 ) -> GuidelineVersion:
     """A new version; answers given from now on name it."""
     unknown = set(examples) - set(project.labels)
@@ -119,7 +127,12 @@ def publish_guideline(
     }
     last = session.scalar(select(func.max(GuidelineVersion.version)).where(GuidelineVersion.project_id == project.id))
     version = GuidelineVersion(
-        project_id=project.id, version=(last or 0) + 1, text=text.strip(), examples=cleaned, created_by_id=user_id
+        project_id=project.id,
+        version=(last or 0) + 1,
+        text=text.strip(),
+        examples=cleaned,
+        summary=summary.strip(),
+        created_by_id=user_id,
     )
     session.add(version)
     session.flush()

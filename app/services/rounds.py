@@ -209,23 +209,24 @@ def adjudicate(
     label: int,
     *,
     n_labels: int,
-    reason: str = "",
+    reason: str,
+    clause: str = "",
     user_id: int | None = None,
     now: datetime | None = None,
 ) -> int:
-    """Decide a tie; the experts' own answers stay as they are. Returns how many ties are left; after the last one
-    the round goes on."""
+    """Decide an item on which the experts disagree: a tie, or a majority that is overruled or confirmed. The experts'
+    own answers stay as they are. Returns how many items still wait; after the last one the round goes on.
+
+    Raises Conflict when the round is not waiting for decisions, NotFound where nobody disagrees, InvalidInput without
+    a reason.
+    """
     _lock(session, round_)
-    if round_.state != "adjudicating":
-        raise Conflict("This round is not waiting for decisions.")
+    row = disputed(session, round_, item_id)
     if not 0 <= label < n_labels:
         raise InvalidInput("There is no such label.", field="label")
-    row = session.scalar(
-        select(ConsensusLabel).where(ConsensusLabel.round_id == round_.id, ConsensusLabel.item_id == item_id)
-    )
-    if row is None or row.source not in ("tie", "adjudicated"):
-        raise NotFound("There is no tie on this item.")
-    row.label, row.source, row.reason = label, "adjudicated", reason.strip() or None
+    if not reason.strip():
+        raise InvalidInput("Say why: the decision is kept with its reason.", field="reason")
+    row.label, row.source, row.reason, row.clause = label, "adjudicated", reason.strip(), clause.strip() or None
     row.decided_by_id, row.decided_at = user_id, now or utcnow()
     session.flush()
     audit.record(
@@ -236,10 +237,22 @@ def adjudicate(
         subject=f"round {round_.number}, item {item_id}",
         label=label,
     )
-    left = ties_left(session, round_.id)
+    left = ties_left(session, round_)
     if left == 0:
         _conclude_again(round_)
     return left
+
+
+def disputed(session: Session, round_: Round, item_id: int) -> ConsensusLabel:
+    """What the experts' answers to a contested item amount to. Raises Conflict or NotFound."""
+    if round_.state != "adjudicating":
+        raise Conflict("This round is not waiting for decisions.")
+    row = session.scalar(
+        select(ConsensusLabel).where(ConsensusLabel.round_id == round_.id, ConsensusLabel.item_id == item_id)
+    )
+    if row is None or row.source not in ("tie", "majority", "adjudicated"):
+        raise NotFound("The experts do not disagree on this item.")
+    return row
 
 
 def leave_ties_out(session: Session, round_: Round, *, user_id: int | None = None) -> None:
@@ -257,8 +270,12 @@ def _conclude_again(round_: Round) -> None:
     round_.attempt += 1  # the workflow that found the ties has ended; this makes the next one's id
 
 
-def ties_left(session: Session, round_id: int) -> int:
-    return (
-        session.scalar(select(func.count()).where(ConsensusLabel.round_id == round_id, ConsensusLabel.source == "tie"))
-        or 0
-    )
+def waiting_sources(round_: Round) -> tuple[str, ...]:
+    """Which outcomes of the experts' answers wait for a person, by the round's settings."""
+    return ("tie", "majority") if round_.settings.get("adjudicate") == "disagreements" else ("tie",)
+
+
+def ties_left(session: Session, round_: Round) -> int:
+    """Items that wait for a person's decision."""
+    waiting = ConsensusLabel.source.in_(waiting_sources(round_))
+    return session.scalar(select(func.count()).where(ConsensusLabel.round_id == round_.id, waiting)) or 0

@@ -61,6 +61,22 @@ REVIEW = (
         (("pair", "After both are answered"), ("end", "Once the expert has no more texts"), ("off", "Never")),
     ),
     FieldWords(
+        "adjudicate",
+        "What a person decides",
+        "A tie always needs a decision. With three or more experts per item, a majority can be looked at too.",
+        "Choose one of the list.",
+        "choice",
+        (("ties", "Ties"), ("disagreements", "Ties, and majorities with a dissenter")),
+    ),
+    FieldWords(
+        "adjudicators",
+        "Who decides",
+        "Two experts who agree settle an item as a lead does; if they do not, a lead decides. A lead may always.",
+        "Choose one of the list.",
+        "choice",
+        (("lead", "A lead"), ("two_experts", "Two experts who agree, or a lead")),
+    ),
+    FieldWords(
         "lease_minutes",
         "Minutes an item stays reserved",
         "How long an item waits for the expert who opened it before a colleague may get it. Empty: the server's own.",

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 from sqlalchemy.orm import Session
 
 from app.db.tables import Project
-from app.services import accounts, alignment, overview, projects, queue, rounds
+from app.services import accounts, alignment, overview, projects, queue, rounds, rulings
 from app.services.overview import Setup
 from app.web import project_forms
 from app.web.deps import (
@@ -84,7 +84,8 @@ def overview_page(request: Request, access: ExpertAccess, session: ReadSession, 
     guideline = projects.current_guideline(session, access.project.id)
     if access.role == "expert":
         progress = queue.progress(session, access.project.id, access.user.id)
-        return render(request, "project_expert.html", guideline=guideline, progress=progress)
+        voting = rulings.waits_for_votes(session, access.project.id)
+        return render(request, "project_expert.html", guideline=guideline, progress=progress, voting=voting)
     setup = overview.setup(session, access.project)
     return render(
         request,

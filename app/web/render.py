@@ -66,6 +66,7 @@ NAVIGATION = (
     NavEntry(N_("Rounds"), "rounds", "viewer"),
     NavEntry(N_("Alignment"), "alignment", "viewer"),
     NavEntry(N_("Pool"), "pool", "viewer"),
+    NavEntry(N_("Rulings"), "rulings", None),
     NavEntry(N_("People"), "people", "admin"),
     NavEntry(N_("Settings"), "project_settings", "admin"),
 )

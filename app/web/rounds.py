@@ -92,7 +92,7 @@ def _round_context(session: Session, round_: Round, settings: Settings) -> dict[
         "failed": next((line for line in lines if line.state == "failed"), None),
         "review": overview.review_progress(session, round_) if round_.review_opened_at else None,
         "reasons": overview.reasons(session, round_.id),
-        "ties": rounds.ties_left(session, round_.id),
+        "ties": rounds.ties_left(session, round_),
         "no_worker": round_.state in WORKED_ON and no_worker(session, settings),
         "poll": POLL_SECONDS.get(round_.state),
         "state_words": STATE_WORDS,

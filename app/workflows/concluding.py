@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from app.db.base import utcnow
 from app.db.tables import Round
 from app.errors import RoundCancelled
-from app.services import decisions, evaluation, stages
+from app.services import decisions, evaluation, rounds, stages
 from app.workflows.context import begin_stage, context, pool_embeddings, round_facts
 
 
@@ -24,7 +24,7 @@ def decide(round_id: int, attempt: int) -> bool:
         if round_.state != "concluding" or round_.attempt != attempt:
             raise RoundCancelled("The round was cancelled, or another workflow goes on with it.")
         ties = decisions.decide(session, round_, len(facts.labels))
-        if ties and not round_.ties_left_out:
+        if rounds.ties_left(session, round_) and not round_.ties_left_out:
             round_.state = "adjudicating"
             return False
         split = decisions.assign_splits(session, round_, embeddings)

@@ -153,7 +153,7 @@ def test_what_a_person_has_decided_survives_a_second_decision(table):
         round_ = session.get_one(Round, round_id)
         round_.state = "adjudicating"
         session.flush()
-        assert rounds.adjudicate(session, round_, table.items[0], 1, n_labels=2) == 1
+        assert rounds.adjudicate(session, round_, table.items[0], 1, n_labels=2, reason="x") == 1
     assert table.decide(round_id) == 1
     assert table.labels(round_id) == {0: ("adjudicated", 1, 2), 1: ("tie", None, 2)}
 

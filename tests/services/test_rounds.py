@@ -247,26 +247,28 @@ def test_the_round_goes_on_when_the_last_tie_is_decided(db):
     review = adjudicating(db)
     assert act(db, rounds.adjudicate, review.round_id, review.items[0], 1, n_labels=2, reason=" by policy ") == 1
     assert state(db, review.round_id) == "adjudicating"
-    assert act(db, rounds.adjudicate, review.round_id, review.items[1], 0, n_labels=2) == 0
+    assert act(db, rounds.adjudicate, review.round_id, review.items[1], 0, n_labels=2, reason="rule 2") == 0
     with db.read() as session:
         round_ = session.get_one(Round, review.round_id)
         rows = session.scalars(select(ConsensusLabel).order_by(ConsensusLabel.item_id)).all()
     assert (round_.state, round_.attempt) == ("concluding", 2)
     assert [(row.source, row.label, row.reason) for row in rows[:2]] == [
         ("adjudicated", 1, "by policy"),
-        ("adjudicated", 0, None),
+        ("adjudicated", 0, "rule 2"),
     ]
 
 
 def test_only_a_tie_can_be_decided_and_only_by_a_label_that_exists(db):
     review = adjudicating(db)
     with pytest.raises(NotFound):
-        act(db, rounds.adjudicate, review.round_id, review.items[3], 1, n_labels=2)
+        act(db, rounds.adjudicate, review.round_id, review.items[3], 1, n_labels=2, reason="x")
     with pytest.raises(InvalidInput):
-        act(db, rounds.adjudicate, review.round_id, review.items[0], 2, n_labels=2)
+        act(db, rounds.adjudicate, review.round_id, review.items[0], 2, n_labels=2, reason="x")
+    with pytest.raises(InvalidInput, match="why"):
+        act(db, rounds.adjudicate, review.round_id, review.items[0], 1, n_labels=2, reason=" ")
     put(db, review.round_id, state="concluding")
     with pytest.raises(Conflict):
-        act(db, rounds.adjudicate, review.round_id, review.items[0], 1, n_labels=2)
+        act(db, rounds.adjudicate, review.round_id, review.items[0], 1, n_labels=2, reason="x")
 
 
 def test_leaving_ties_out_goes_on_without_a_label_for_them(db):
@@ -275,7 +277,7 @@ def test_leaving_ties_out_goes_on_without_a_label_for_them(db):
     with db.read() as session:
         round_ = session.get_one(Round, review.round_id)
         assert (round_.state, round_.ties_left_out, round_.attempt) == ("concluding", True, 2)
-        assert rounds.ties_left(session, review.round_id) == 2
+        assert rounds.ties_left(session, round_) == 2
     with pytest.raises(Conflict):
         act(db, rounds.leave_ties_out, review.round_id)
 

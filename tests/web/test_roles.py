@@ -15,7 +15,8 @@ from app.web import security
 from tests.factories import make_member, make_user
 
 # By the least role that may. "expert": every member; "labeller": experts and nobody else, since the others see the
-# model's labels; "site": those who run the installation.
+# model's labels; "voter": every member, as far as the round's settings allow
+# (tests/web/test_rulings.py); "site": those who run the installation.
 TABLE = {
     "public": """
         GET /sign-in
@@ -43,8 +44,14 @@ TABLE = {
         GET /api/v1/projects
     """,
     "expert": """
+        GET /p/{slug}/rulings
+        GET /api/v1/projects/{slug}/rulings
         GET /p/{slug}
         GET /api/v1/projects/{slug}
+    """,
+    "voter": """
+        GET /p/{slug}/rounds/{number}/ties
+        POST /p/{slug}/rounds/{number}/ties/{item_id}
     """,
     "labeller": """
         GET /p/{slug}/label
@@ -71,7 +78,6 @@ TABLE = {
         GET /p/{slug}/rounds
         GET /p/{slug}/rounds/{number}
         GET /p/{slug}/rounds/{number}/items
-        GET /p/{slug}/rounds/{number}/ties
         GET /p/{slug}/alignment
         GET /p/{slug}/alignment/chart.json
         GET /p/{slug}/alignment/figures.csv
@@ -83,8 +89,9 @@ TABLE = {
         GET /api/v1/projects/{slug}/alignment
     """,
     "lead": """
+        POST /p/{slug}/rulings/{item_id}/example
+        POST /api/v1/projects/{slug}/rulings/{item_id}/example
         POST /p/{slug}/guideline
-        POST /p/{slug}/rounds/{number}/ties/{item_id}
         POST /p/{slug}/rounds/{number}/ties
         POST /api/v1/projects/{slug}/rounds/{number}/ties/{item_id}
         POST /api/v1/projects/{slug}/rounds/{number}/leave-ties-out
@@ -164,6 +171,8 @@ def refusal(level: str, who: str, method: str, path: str) -> set[int] | None:
         return {404}
     if level == "labeller":
         return None if who == "expert" else {403}
+    if level == "voter":
+        return {403, 404, 422} if who in ("expert", "viewer") else None
     return None if RANK[who] >= RANK[level] else {403}
 
 

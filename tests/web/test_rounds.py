@@ -265,7 +265,7 @@ def test_a_label_that_is_not_there_decides_nothing(scene):
     admin = scene.browser("admin")
     admin.post(scene.path("/rounds"))
     item_id = tie(scene)
-    assert admin.post(scene.path(f"/rounds/1/ties/{item_id}"), {"label": 2}).status_code == 422
+    assert admin.post(scene.path(f"/rounds/1/ties/{item_id}"), {"label": 2, "reason": "x"}).status_code == 422
     assert state(scene) == "adjudicating"
 
 

@@ -110,6 +110,7 @@ class ConsensusLabel(Base):
     votes: Mapped[int] = mapped_column(SmallInteger)
     decided_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     reason: Mapped[str | None] = mapped_column(Text)
+    clause: Mapped[str | None] = mapped_column(Text)  # the guideline's heading that it rests on
     decided_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
@@ -145,4 +146,5 @@ class AdjudicationVote(Base):
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
     label: Mapped[int] = mapped_column(SmallInteger)
     reason: Mapped[str] = mapped_column(Text)
+    clause: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)

@@ -63,7 +63,7 @@ def detail(session: Session, round_: Round) -> schemas.RoundDetail:
     return schemas.RoundDetail(
         **line.model_dump(),
         settings=round_.settings,
-        ties_left=rounds.ties_left(session, round_.id),
+        ties_left=rounds.ties_left(session, round_),
         stages=overview.stage_lines(session, round_),
         review=overview.review_progress(session, round_) if round_.review_opened_at else None,
     )

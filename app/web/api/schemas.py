@@ -297,7 +297,18 @@ class Decision(Body):
     )
 
     label: Label
-    reason: str = Field("", max_length=MAX_NOTE)
+    reason: str = Field(min_length=1, max_length=MAX_NOTE)
+    clause: str = Field("", max_length=MAX_NOTE, description="The heading of the guideline that it rests on.")
+
+
+class Ruling(BaseModel):
+    round_number: int
+    item_id: int
+    text: str
+    label: str
+    reason: str
+    clause: str | None
+    decided_at: datetime
 
 
 class Decided(BaseModel):

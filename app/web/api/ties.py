@@ -1,10 +1,14 @@
 """Items on which the experts are split: a person decides them, or the round goes on without."""
 
-from app.services import overview, rounds
+from typing import Annotated
+
+from fastapi import Query
+
+from app.services import overview, projects, rounds, rulings
 from app.web.api import schemas
 from app.web.api.common import Id, Number, api_router, errors, label_index
 from app.web.api.rounds import detail
-from app.web.deps import LeadAccess, ReadSession, ViewerAccess, WriteSession
+from app.web.deps import ExpertAccess, LeadAccess, ReadSession, ViewerAccess, WriteSession
 
 router = api_router("Ties")
 
@@ -42,6 +46,7 @@ def decide_tie(
         label_index(access.project.labels, body.label),
         n_labels=len(access.project.labels),
         reason=body.reason,
+        clause=body.clause,
         user_id=access.user.id,
     )
     return schemas.Decided(ties_left=left)
@@ -53,3 +58,29 @@ def leave_ties_out(access: LeadAccess, session: WriteSession, number: Number) ->
     round_ = rounds.get_round(session, access.project.id, number)
     rounds.leave_ties_out(session, round_, user_id=access.user.id)
     return detail(session, round_)
+
+
+@router.get("/rulings", summary="What was decided where experts disagreed")
+def list_rulings(
+    access: ExpertAccess, session: ReadSession, search: Annotated[str, Query(max_length=200)] = ""
+) -> list[schemas.Ruling]:
+    found = rulings.rulings(session, access.project.id, search=search)
+    return [
+        schemas.Ruling(
+            round_number=ruling.round_number,
+            item_id=ruling.item_id,
+            text=ruling.text,
+            label=access.project.labels[ruling.label],
+            reason=ruling.reason,
+            clause=ruling.clause,
+            decided_at=ruling.decided_at,
+        )
+        for ruling in found
+    ]
+
+
+@router.post("/rulings/{item_id}/example", summary="Make a decided item an example", responses=errors(409))
+def make_example(access: LeadAccess, session: WriteSession, item_id: Id) -> schemas.Guideline:
+    """Publishes a new version of the guideline."""
+    project = projects.get_project(session, access.project.slug)
+    return schemas.Guideline.model_validate(rulings.make_example(session, project, item_id, user_id=access.user.id))

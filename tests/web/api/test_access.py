@@ -9,7 +9,14 @@ from app.services import accounts
 from app.web.main import create_app
 from app.web.security import csrf_token
 
-EXPERTS_TOO = {("get", ""), ("post", "/next"), ("post", "/annotations"), ("post", "/skip"), ("post", "/undo")}
+EXPERTS_TOO = {
+    ("get", ""),
+    ("post", "/next"),
+    ("post", "/annotations"),
+    ("post", "/skip"),
+    ("post", "/undo"),
+    ("get", "/rulings"),
+}
 FILLED = {"slug": "ads", "number": "1", "item_id": "1", "import_id": "1"}
 PROJECT = "/api/v1/projects/{slug}"
 

@@ -106,9 +106,11 @@ def test_the_round_goes_on_after_the_last_tie_is_decided(tied):
     one = api.post(tied.path(f"/rounds/1/ties/{first}"), json={"label": "clickbait", "reason": "It hides the price."})
     assert one.json() == {"ties_left": 1}
     assert api.get(tied.path("/rounds/1")).json()["state"] == "adjudicating"
-    assert api.post(tied.path(f"/rounds/1/ties/{second}"), json={"label": 0}).json() == {"ties_left": 0}
+    assert api.post(tied.path(f"/rounds/1/ties/{second}"), json={"label": 0, "reason": "Rule 2."}).json() == {
+        "ties_left": 0
+    }
     assert api.get(tied.path("/rounds/1")).json()["state"] == "concluding"
-    assert api.post(tied.path(f"/rounds/1/ties/{second}"), json={"label": 1}).status_code == 409
+    assert api.post(tied.path(f"/rounds/1/ties/{second}"), json={"label": 1, "reason": "Rule 2."}).status_code == 409
     with tied.db.read() as session:
         decided = session.get_one(ConsensusLabel, session.query(ConsensusLabel.id).filter_by(item_id=first).scalar())
         assert (decided.label, decided.source, decided.reason) == (1, "adjudicated", "It hides the price.")
@@ -119,9 +121,19 @@ def test_the_round_goes_on_after_the_last_tie_is_decided(tied):
 def test_an_item_without_a_tie_cannot_be_decided(tied):
     with tied.db.read() as session:
         agreed = session.scalar(select(ConsensusLabel.item_id).where(ConsensusLabel.source == "unanimous"))
-    assert tied.api("admin").post(tied.path(f"/rounds/1/ties/{agreed}"), json={"label": 0}).status_code == 404
-    assert tied.api("admin").post(tied.path("/rounds/1/ties/9999"), json={"label": 0}).status_code == 404
-    wrong = tied.api("admin").post(tied.path(f"/rounds/1/ties/{agreed}"), json={"label": "unknown"})
+    assert (
+        tied.api("admin")
+        .post(tied.path(f"/rounds/1/ties/{agreed}"), json={"label": 0, "reason": "Rule 2."})
+        .status_code
+        == 404
+    )
+    assert (
+        tied.api("admin").post(tied.path("/rounds/1/ties/9999"), json={"label": 0, "reason": "Rule 2."}).status_code
+        == 404
+    )
+    wrong = tied.api("admin").post(
+        tied.path(f"/rounds/1/ties/{agreed}"), json={"label": "unknown", "reason": "Rule 2."}
+    )
     assert wrong.status_code == 422
     assert wrong.json()["detail"] == {"field": "label"}
 
