@@ -9,6 +9,7 @@ from app.db.tables.pool import Import, Item
 from app.db.tables.projects import AuditEvent, GuidelineVersion, Project
 from app.db.tables.review import AdjudicationVote, Annotation, Assignment, ConsensusLabel, PairView
 from app.db.tables.rounds import BoundaryPair, Round, RoundItem, StageRun, Worker
+from app.db.tables.setup import Baseline, BaselineLabel, DryRun
 
 __all__ = [
     "AdjudicationVote",
@@ -17,8 +18,11 @@ __all__ = [
     "Assignment",
     "AuditEvent",
     "Base",
+    "Baseline",
+    "BaselineLabel",
     "BoundaryPair",
     "ConsensusLabel",
+    "DryRun",
     "Evaluation",
     "GuidelineVersion",
     "Import",

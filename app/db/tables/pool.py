@@ -30,6 +30,7 @@ class Import(Base):
     rows_duplicate: Mapped[int] = mapped_column(default=0)
     rows_rejected: Mapped[int] = mapped_column(default=0)
     errors: Mapped[list[Any]] = mapped_column(default=list)  # the first hundred: {"row", "field", "message"}
+    summary: Mapped[dict[str, Any] | None]  # of the whole pool once it was done: app.services.pool.profile
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     finished_at: Mapped[datetime | None]
