@@ -30,6 +30,9 @@ class Preferences(BaseModel):
     swipe: bool = Field(False, description="On a touch screen, a swipe answers where there are two labels.")
     notify: bool = Field(False, description="A browser notification when there is work, while the page is open.")
     email_when_work: bool = True
+    guidelines_seen: dict[str, int] = Field(
+        default_factory=dict, description="By project, the version of whose changes the person has been told."
+    )
 
     @field_validator("keys")
     @classmethod

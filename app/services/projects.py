@@ -142,6 +142,20 @@ def publish_guideline(
     return version
 
 
+def publish_example(
+    session: Session, project: Project, text: str, label: int, *, user_id: int | None = None
+) -> GuidelineVersion:
+    """A new version with one more example. Raises Conflict if the text is an example already."""
+    session.refresh(project, with_for_update=True)
+    present = current_guideline(session, project.id)
+    name, example = project.labels[label], " ".join(text.split())
+    if any(example in examples for examples in present.examples.values()):
+        raise Conflict("This text is an example of the guideline already.")
+    examples = dict(present.examples) | {name: [*present.examples.get(name, []), example]}
+    summary = f"A new example of “{name}”: {example[:200]}"
+    return publish_guideline(session, project, text=present.text, examples=examples, summary=summary, user_id=user_id)
+
+
 def get_project(session: Session, slug: str) -> Project:
     project = session.scalar(select(Project).where(Project.slug == slug, Project.deleted_at.is_(None)))
     if project is None:

@@ -157,7 +157,7 @@ def rulings(session: Session, project_id: int, *, search: str = "", limit: int =
 def make_example(session: Session, project: Project, item_id: int, *, user_id: int) -> GuidelineVersion:
     """Publish the guideline anew with a decided item among the examples of its label.
 
-    Raises NotFound for an item that nobody has decided, Conflict if it is an example already.
+    Raises NotFound for an item that is not there, Conflict if nobody has decided it or it is an example already.
     """
     session.refresh(project, with_for_update=True)
     row = session.execute(
@@ -170,18 +170,8 @@ def make_example(session: Session, project: Project, item_id: int, *, user_id: i
             ConsensusLabel.source == "adjudicated",
         )
     ).first()
+    if row is None and session.scalar(select(Item.id).where(Item.id == item_id, Item.project_id == project.id)) is None:
+        raise NotFound("There is no such item.")
     if row is None:
-        raise NotFound("Nobody has decided that item.")
-    present = projects.current_guideline(session, project.id)
-    label, example = project.labels[row.label], " ".join(row.text.split())
-    if any(example in examples for examples in present.examples.values()):
-        raise Conflict("This text is an example of the guideline already.")
-    examples = dict(present.examples) | {label: [*present.examples.get(label, []), example]}
-    return projects.publish_guideline(
-        session,
-        project,
-        text=present.text,
-        examples=examples,
-        summary=f"A new example of “{label}”: {example[:200]}",
-        user_id=user_id,
-    )
+        raise Conflict("Nobody has decided that item.")
+    return projects.publish_example(session, project, row.text, row.label, user_id=user_id)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict, Forbidden
-from app.services import annotations, contrast, preferences, projects, queue, reveals
+from app.services import annotations, contrast, guidance, preferences, projects, queue, reveals
 from app.services.annotations import Answer, Receipt
 from app.services.queue import EmptyQueue, Progress, Task
 from app.web import i18n
@@ -140,6 +140,8 @@ def page(request: Request, access: Labeller, db: Db, settings: AppSettings) -> R
     with db.read() as session:
         guideline = projects.current_guideline(session, access.project.id)
         pace = queue.pace(session, access.user.id, access.project.id)
+        news = guidance.news(session, access.project.id, access.user)
+        returned = guidance.returned(session, access.project.id, access.user.id)
     return render(
         request,
         "label.html",
@@ -147,6 +149,8 @@ def page(request: Request, access: Labeller, db: Db, settings: AppSettings) -> R
         desk=desk,
         guideline=guideline,
         pace=pace,
+        news=news,
+        returned=len(returned),
         prefs=preferences.get(access.user),
         empty=None if desk.empty is None else empty_words(desk.empty),
         skip_reasons=SKIP_REASONS,

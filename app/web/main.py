@@ -22,6 +22,7 @@ from app.web import (
     contrast,
     errors,
     given,
+    guidance,
     home,
     label,
     people,
@@ -52,6 +53,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     pool.router,
     rounds.router,
     adjudication.router,
+    guidance.router,
     alignment.router,
 )
 

@@ -64,7 +64,7 @@ def create_project(
             session, name=name, labels=titles, guideline=guideline, examples=dict(named), user_id=user.id
         )
         accounts.add_member(session, project.id, user.id, "admin", by_user_id=user.id)
-    return _to(request, "project", project.slug, "The project is there. Next: the pool.")
+    return _to(request, "start", project.slug, "The project is there. These are the steps to its first round.")
 
 
 def lines_of(text: str) -> list[str]:
@@ -211,7 +211,7 @@ def _guideline_form(
     with db.read() as session:
         guideline = projects.current_guideline(session, access.project.id)
     examples = ["\n".join(guideline.examples.get(label, [])) for label in access.project.labels]
-    values = typed or {"text": guideline.text, "examples": examples}
+    values = typed or {"text": guideline.text, "examples": examples, "summary": ""}
     return render(request, "guideline.html", guideline=guideline, values=values, errors=errors)
 
 
@@ -222,12 +222,13 @@ def publish_guideline(
     access: LeadAccess,
     session: WriteSession,
     text: Text = "",
+    summary: Annotated[str, Form(max_length=500)] = "",
     examples: Texts = [],  # noqa: B006 - FastAPI copies it
 ) -> Response:
-    typed = {"text": text, "examples": [*examples, *[""] * len(access.project.labels)]}
+    typed = {"text": text, "summary": summary, "examples": [*examples, *[""] * len(access.project.labels)]}
     with form_errors(lambda errors: _guideline_form(request, db, access, typed, errors)):
         by_label = dict(zip(access.project.labels, map(lines_of, typed["examples"]), strict=False))
         version = projects.publish_guideline(
-            session, access.project, text=text, examples=by_label, user_id=access.user.id
+            session, access.project, text=text, examples=by_label, summary=summary, user_id=access.user.id
         )
-    return _to(request, "guideline", access.project.slug, f"Version {version.version} is published.")
+    return _to(request, "guideline_versions", access.project.slug, f"Version {version.version} is published.")

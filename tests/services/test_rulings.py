@@ -106,8 +106,10 @@ def test_a_ruling_becomes_an_example_once(db, review):
         assert version.version == projects.current_guideline(session, project.id).version
         with pytest.raises(Conflict):
             rulings.make_example(session, project, review.items[0], user_id=review.experts[0])
-        with pytest.raises(NotFound):
+        with pytest.raises(Conflict, match="Nobody"):
             rulings.make_example(session, project, review.items[2], user_id=review.experts[0])
+        with pytest.raises(NotFound):
+            rulings.make_example(session, project, 999, user_id=review.experts[0])
 
 
 def test_rulings_are_found_by_reason_and_text_and_wildcards_are_letters(db, review):

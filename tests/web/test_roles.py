@@ -45,6 +45,10 @@ TABLE = {
     """,
     "expert": """
         GET /p/{slug}/rulings
+        GET /p/{slug}/suggestions
+        GET /p/{slug}/guideline/versions
+        GET /api/v1/projects/{slug}/suggestions
+        GET /api/v1/projects/{slug}/guideline/versions
         GET /api/v1/projects/{slug}/rulings
         GET /p/{slug}
         GET /api/v1/projects/{slug}
@@ -54,6 +58,9 @@ TABLE = {
         POST /p/{slug}/rounds/{number}/ties/{item_id}
     """,
     "labeller": """
+        POST /p/{slug}/suggestions
+        POST /p/{slug}/guideline/seen
+        POST /api/v1/projects/{slug}/suggestions
         GET /p/{slug}/label
         GET /p/{slug}/label/next
         POST /p/{slug}/label/noted
@@ -89,6 +96,11 @@ TABLE = {
         GET /api/v1/projects/{slug}/alignment
     """,
     "lead": """
+        POST /p/{slug}/suggestions/{suggestion_id}
+        POST /p/{slug}/guideline/again
+        POST /api/v1/projects/{slug}/suggestions/{suggestion_id}
+        POST /api/v1/projects/{slug}/guideline
+        POST /api/v1/projects/{slug}/guideline/again
         POST /p/{slug}/rulings/{item_id}/example
         POST /api/v1/projects/{slug}/rulings/{item_id}/example
         POST /p/{slug}/guideline
@@ -105,6 +117,9 @@ TABLE = {
         POST /p/{slug}/people/{user_id}/sign-in-link
         GET /p/{slug}/settings
         POST /p/{slug}/settings
+        GET /p/{slug}/start
+        POST /p/{slug}/start/guideline
+        POST /p/{slug}/start/settings
         POST /p/{slug}/pool/uploads
         GET /p/{slug}/pool/uploads/{token}
         POST /p/{slug}/pool/uploads/{token}

@@ -2,13 +2,14 @@
 
 from fastapi import APIRouter
 
-from app.web.api import alignment, export, items, projects, review, rounds, ties
+from app.web.api import alignment, export, guidance, items, projects, review, rounds, ties
 
 ROUTERS: tuple[APIRouter, ...] = (
     projects.router,
     items.router,
     rounds.router,
     ties.router,
+    guidance.router,
     review.router,
     alignment.router,
     export.router,

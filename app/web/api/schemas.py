@@ -313,3 +313,80 @@ class Ruling(BaseModel):
 
 class Decided(BaseModel):
     ties_left: int = Field(description="After the last one the round goes on by itself.")
+
+
+# --- guideline -----------------------------------------------------------------------------------------------------
+
+
+class GuidelineVersion(Guideline):
+    summary: str = Field(description="What changed, for experts who knew the version before.")
+    created_at: datetime
+
+
+class NewGuideline(Body):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "text": "# Clickbait\nHides what it costs.",
+                    "examples": {"clickbait": ["You won't believe the price"]},
+                    "summary": "Hidden prices count.",
+                }
+            ]
+        },
+    )
+
+    text: str = Field(max_length=200_000)
+    examples: dict[str, list[str]] = Field(default_factory=dict, description="By label, all that it shall have.")
+    summary: str = Field(min_length=1, max_length=500)
+
+
+class Again(Body):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"labels": ["clickbait"]}]})
+
+    labels: list[Label] = Field(min_length=1, max_length=9)
+
+
+class AskedAgain(BaseModel):
+    answers: int
+
+
+class NewSuggestion(Body):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"kind": "question", "text": "Does a price in the picture count?", "key": "5f0c9d1e7a4b"}]
+        },
+    )
+
+    kind: Literal["question", "example"]
+    text: str = Field(min_length=1, max_length=MAX_NOTE)
+    key: Key
+    assignment_id: AssignmentId | None = None
+    label: Label | None = None
+
+
+class Suggested(BaseModel):
+    id: int
+
+
+class Suggestion(BaseModel):
+    id: int
+    kind: str
+    state: str = Field(description="`open`, `answered` or `declined`.")
+    item_text: str | None
+    label: str | None
+    text: str
+    answer: str | None
+    version: int = Field(description="Of the guideline that its author had read.")
+    published_version: int | None = Field(description="The version that has the example.")
+
+
+class Reply(Body):
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"action": "answer", "answer": "Yes, it counts."}]}
+    )
+
+    action: Literal["answer", "decline", "take_up"]
+    answer: str = Field("", max_length=MAX_NOTE)

@@ -17,7 +17,8 @@ EXPERTS_TOO = {
     ("post", "/undo"),
     ("get", "/rulings"),
 }
-FILLED = {"slug": "ads", "number": "1", "item_id": "1", "import_id": "1"}
+EXPERTS_TOO |= {("get", "/guideline/versions"), ("get", "/suggestions"), ("post", "/suggestions")}
+FILLED = {"slug": "ads", "suggestion_id": "1", "number": "1", "item_id": "1", "import_id": "1"}
 PROJECT = "/api/v1/projects/{slug}"
 
 

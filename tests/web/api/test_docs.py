@@ -56,12 +56,14 @@ def test_every_command_is_understood(world, words):
         session.get_one(Project, world.project_id).labels = ["fine", "clickbait"]
     assert world.api("expert").post(world.path("/next")).json()["task"]["assignment_id"] == 1
     assert world.api("admin").post(world.path("/imports"), **IMPORT).json()["id"] == 1
+    world.api("expert").post(world.path("/suggestions"), json=QUESTION)
     found = parse(words)
     response = world.api(who(found, found["url"])).request(**found)
     # The world stands at one moment of the story: what comes earlier or later in it is refused for that reason alone.
     assert response.status_code in (200, 201, 202, 409), response.text
 
 
+QUESTION = {"kind": "question", "text": "Does it count?", "key": "a-first-question"}
 IMPORT = {"files": {"file": ("ads.csv", CSV)}, "data": {"mapping": '{"text": "headline"}'}}
 
 
@@ -72,6 +74,9 @@ def test_the_document_has_a_command_for_every_route():
         path = re.sub(r"/projects/ads", "/projects/{slug}", found["url"].partition("?")[0])
         path = re.sub(r"/rounds/1", "/rounds/{number}", path)
         path = path.replace("/ties/1", "/ties/{item_id}").replace("/imports/1", "/imports/{import_id}")
+        path = path.replace("/rulings/1", "/rulings/{item_id}").replace(
+            "/suggestions/1", "/suggestions/{suggestion_id}"
+        )
         documented.add((found["method"].lower(), path))
     assert documented == set(routes())
 

@@ -1,0 +1,355 @@
+"""The guideline as a conversation: what experts ask and propose, what changed from version to version, and which
+answers are asked for again because of it."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from sqlalchemy import exists, func, select
+from sqlalchemy.orm import Session, aliased
+
+from app.db.base import utcnow
+from app.db.tables import (
+    Annotation,
+    Assignment,
+    BoundaryPair,
+    GuidelineVersion,
+    Item,
+    PairView,
+    Project,
+    Round,
+    Suggestion,
+    User,
+)
+from app.errors import Conflict, InvalidInput, NotFound
+from app.services import audit, preferences, projects
+from app.services.accounts import new_secret
+
+MAX_TEXT = 4000
+QUEUED_AGAIN_FOR = timedelta(days=1)  # so long the item is kept for the expert who answered it before
+Kind = Literal["question", "example"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A suggestion with what a page shows beside it. ``author`` is for leads only."""
+
+    row: Suggestion
+    author: str
+    item_text: str | None
+    version: int  # of the guideline that its author had read
+    published_version: int | None
+
+
+def suggest(
+    session: Session,
+    project: Project,
+    author_id: int,
+    kind: str,
+    text: str,
+    *,
+    key: str,
+    assignment_id: int | None = None,
+    label: int | None = None,
+    now: datetime | None = None,
+) -> Suggestion:
+    """Ask about the guideline, or propose an example for it: the item of one's own ``assignment_id``, with its label.
+
+    The same key twice is one suggestion. Raises InvalidInput naming the field, NotFound for an item not one's own.
+    """
+    replayed = session.scalar(select(Suggestion).where(Suggestion.idempotency_key == f"{author_id}:{key}"))
+    if replayed is not None:
+        return replayed
+    text = text.strip()
+    if kind not in ("question", "example"):
+        raise InvalidInput("Ask a question or propose an example.", field="kind")
+    if not text or len(text) > MAX_TEXT:
+        raise InvalidInput(f"Write a sentence or two, {MAX_TEXT:,} characters at most.", field="text")
+    item_id = None if assignment_id is None else _own_item(session, project.id, author_id, assignment_id)
+    if kind == "example" and (label is None or not 0 <= label < len(project.labels)):
+        raise InvalidInput("Choose the label that the example has.", field="label")
+    if kind == "example" and item_id is None:
+        raise InvalidInput("An example needs a text that you have had before you.", field="kind")
+    row = Suggestion(
+        project_id=project.id,
+        author_id=author_id,
+        kind=kind,
+        item_id=item_id,
+        label=label if kind == "example" else None,
+        text=text,
+        idempotency_key=f"{author_id}:{key}"[:64],
+        guideline_version_id=projects.current_guideline(session, project.id).id,
+        created_at=now or utcnow(),
+    )
+    session.add(row)
+    session.flush()
+    audit.record(session, "suggestion.made", user_id=author_id, project_id=project.id, subject=kind, suggestion=row.id)
+    return row
+
+
+def _own_item(session: Session, project_id: int, expert_id: int, assignment_id: int) -> int:
+    item_id = session.scalar(
+        select(Assignment.item_id)
+        .join(Round, Round.id == Assignment.round_id)
+        .where(Assignment.id == assignment_id, Assignment.expert_id == expert_id, Round.project_id == project_id)
+    )
+    if item_id is None:
+        raise NotFound("That text is not one of yours.")
+    return item_id
+
+
+def asked(session: Session, project_id: int, *, author_id: int | None = None, limit: int = 200) -> list[Asked]:
+    """Suggestions, open ones first and then the newest; of one author, or of all (for leads)."""
+    read, published = aliased(GuidelineVersion), aliased(GuidelineVersion)
+    query = (
+        select(Suggestion, User.name, Item.text, read.version, published.version)
+        .join(User, User.id == Suggestion.author_id)
+        .outerjoin(Item, Item.id == Suggestion.item_id)
+        .join(read, read.id == Suggestion.guideline_version_id)
+        .outerjoin(published, published.id == Suggestion.published_in_id)
+        .where(Suggestion.project_id == project_id)
+        .order_by(Suggestion.state != "open", Suggestion.id.desc())
+        .limit(limit)
+    )
+    if author_id is not None:
+        query = query.where(Suggestion.author_id == author_id)
+    return [Asked(*row) for row in session.execute(query)]
+
+
+def count_open(session: Session, project_id: int) -> int:
+    waiting = (Suggestion.project_id == project_id, Suggestion.state == "open")
+    return session.scalar(select(func.count()).select_from(Suggestion).where(*waiting)) or 0
+
+
+def reply(
+    session: Session,
+    project: Project,
+    suggestion_id: int,
+    answer: str,
+    *,
+    user_id: int,
+    decline: bool = False,
+    now: datetime | None = None,
+) -> Suggestion:
+    """Answer a question, or decline a proposal with a reason. Raises NotFound, Conflict if somebody did already,
+    InvalidInput without words."""
+    row = _open(session, project.id, suggestion_id)
+    if not answer.strip():
+        raise InvalidInput("Write an answer: the expert who asked reads it.", field="answer")
+    _close(session, row, "declined" if decline else "answered", answer, user_id, now)
+    return row
+
+
+def take_up(
+    session: Session,
+    project: Project,
+    suggestion_id: int,
+    *,
+    user_id: int,
+    answer: str = "",
+    now: datetime | None = None,
+) -> GuidelineVersion:
+    """Publish the guideline with the proposed example. Raises as ``reply`` does, and Conflict for a text that is an
+    example already."""
+    row = _open(session, project.id, suggestion_id)
+    if row.kind != "example" or row.item_id is None or row.label is None:
+        raise InvalidInput("Only a proposed example can be taken up.", field="kind")
+    version = projects.publish_example(
+        session, project, session.get_one(Item, row.item_id).text, row.label, user_id=user_id
+    )
+    row.published_in_id = version.id
+    _close(session, row, "answered", answer, user_id, now)
+    return version
+
+
+def _open(session: Session, project_id: int, suggestion_id: int) -> Suggestion:
+    row = session.scalar(
+        select(Suggestion)
+        .where(Suggestion.id == suggestion_id, Suggestion.project_id == project_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    if row is None:
+        raise NotFound("There is no such suggestion.")
+    if row.state != "open":
+        raise Conflict("Somebody has answered this already.")
+    return row
+
+
+def _close(session: Session, row: Suggestion, state: str, answer: str, user_id: int, now: datetime | None) -> None:
+    row.state, row.answer = state, answer.strip()[:MAX_TEXT] or None
+    row.answered_by_id, row.answered_at = user_id, now or utcnow()
+    session.flush()
+    audit.record(
+        session, f"suggestion.{state}", user_id=user_id, project_id=row.project_id, subject=row.kind, suggestion=row.id
+    )
+
+
+# --- versions ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a comparison: ``kind`` is same, added or removed."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Version:
+    row: GuidelineVersion
+    author: str | None
+    changes: list[Line]  # against the version before
+
+
+def versions(session: Session, project: Project) -> list[Version]:
+    """Every version, the newest first, with what it changed."""
+    rows = session.execute(
+        select(GuidelineVersion, User.name)
+        .outerjoin(User, User.id == GuidelineVersion.created_by_id)
+        .where(GuidelineVersion.project_id == project.id)
+        .order_by(GuidelineVersion.version)
+    ).all()
+    found: list[Version] = []
+    before: list[str] = []
+    for row, author in rows:
+        lines = _lines(row, project.labels)
+        found.append(Version(row, author, compare(before, lines)))
+        before = lines
+    return found[::-1]
+
+
+def _lines(version: GuidelineVersion, labels: Sequence[str]) -> list[str]:
+    examples = [f"{label}: {example}" for label in labels for example in version.examples.get(label, [])]
+    return [line for line in version.text.splitlines() if line.strip()] + examples
+
+
+def compare(before: Sequence[str], after: Sequence[str], *, around: int = 1) -> list[Line]:
+    """Added and removed lines with ``around`` unchanged ones beside them; "…" stands for what is left out."""
+    kinds = {" ": "same", "+": "added", "-": "removed"}
+    lines = [Line(kinds[line[0]], line[2:]) for line in difflib.ndiff(before, after) if line[0] in kinds]
+    changed = [place for place, line in enumerate(lines) if line.kind != "same"]
+    near = {place + step for place in changed for step in range(-around, around + 1)}
+    shown: list[Line] = []
+    for place, line in enumerate(lines):
+        if place in near:
+            shown.append(line)
+        elif shown and shown[-1].text != "…":
+            shown.append(Line("same", "…"))
+    return shown
+
+
+def news(session: Session, project_id: int, user: User) -> GuidelineVersion | None:
+    """The current version if the expert has worked with an earlier one and not yet been told of this."""
+    current = projects.current_guideline(session, project_id)
+    told = preferences.get(user).guidelines_seen.get(str(project_id), 0)
+    if told >= current.version:
+        return None
+    worked_with = session.scalar(
+        select(func.max(GuidelineVersion.version))
+        .join(Annotation, Annotation.guideline_version_id == GuidelineVersion.id)
+        .where(GuidelineVersion.project_id == project_id, Annotation.expert_id == user.id)
+    )
+    return current if worked_with is not None and worked_with < current.version else None
+
+
+def note_seen(session: Session, project_id: int, user: User) -> None:
+    """The expert has read what changed."""
+    seen = preferences.get(user).guidelines_seen
+    version = projects.current_guideline(session, project_id).version
+    preferences.update(session, user, guidelines_seen=seen | {str(project_id): version})
+
+
+# --- queued again --------------------------------------------------------------------------------------------------
+
+
+def affected(session: Session, project_id: int, labels: Sequence[int]) -> list[Assignment]:
+    """Answered slots of the open review whose standing answer has one of the labels and was given under an earlier
+    version of the guideline. What its expert has seen beside its contrast is not among them: they could no longer
+    answer it blind."""
+    current = projects.current_guideline(session, project_id)
+    later = aliased(Annotation)
+    seen = (
+        exists()
+        .where(PairView.pair_id == BoundaryPair.id, PairView.expert_id == Assignment.expert_id)
+        .where(BoundaryPair.round_id == Assignment.round_id)
+        .where((BoundaryPair.left_item_id == Assignment.item_id) | (BoundaryPair.right_item_id == Assignment.item_id))
+    )
+    query = (
+        select(Assignment)
+        .join(Round, Round.id == Assignment.round_id)
+        .join(Annotation, Annotation.assignment_id == Assignment.id)
+        .where(
+            Round.project_id == project_id,
+            Round.state == "review",
+            Assignment.state == "done",
+            Annotation.expert_id == Assignment.expert_id,
+            Annotation.label.in_(labels),
+            Annotation.guideline_version_id != current.id,
+            ~exists().where(later.assignment_id == Assignment.id, later.id > Annotation.id),
+            ~seen,
+        )
+        .order_by(Assignment.id)
+    )
+    return list(session.scalars(query))
+
+
+def queue_again(
+    session: Session, project: Project, labels: Sequence[int], *, user_id: int, now: datetime | None = None
+) -> int:
+    """Ask the same experts for these answers again: an ``undone`` row takes each back, and its item returns to them.
+    The old answers stay stored. Returns how many. Raises InvalidInput for labels that are not there."""
+    if not labels or not set(labels) <= set(range(len(project.labels))):
+        raise InvalidInput("Choose the labels that the change is about.", field="labels")
+    now = now or utcnow()
+    slots = affected(session, project.id, labels)
+    current = projects.current_guideline(session, project.id)
+    for slot in slots:
+        session.add(
+            Annotation(
+                round_id=slot.round_id,
+                item_id=slot.item_id,
+                assignment_id=slot.id,
+                expert_id=slot.expert_id,
+                kind="undone",
+                idempotency_key=f"again-{new_secret()[:40]}",
+                guideline_version_id=current.id,
+                requeued_by_id=user_id,
+                created_at=now,
+            )
+        )
+        slot.state, slot.claimed_at, slot.done_at = "claimed", now, None
+        slot.lease_expires_at = now + QUEUED_AGAIN_FOR
+    session.flush()
+    audit.record(
+        session,
+        "answers.queued_again",
+        user_id=user_id,
+        project_id=project.id,
+        subject=f"version {current.version}",
+        labels=[project.labels[label] for label in labels],
+        answers=len(slots),
+    )
+    return len(slots)
+
+
+def returned(session: Session, project_id: int, expert_id: int) -> set[int]:
+    """The expert's assignments that wait for a second answer because the guideline changed."""
+    later = aliased(Annotation)
+    rows = session.scalars(
+        select(Annotation.assignment_id)
+        .join(Assignment, Assignment.id == Annotation.assignment_id)
+        .join(Round, Round.id == Assignment.round_id)
+        .where(
+            Round.project_id == project_id,
+            Round.state == "review",
+            Assignment.state == "claimed",
+            Assignment.expert_id == expert_id,
+            Annotation.requeued_by_id.is_not(None),
+            ~exists().where(later.assignment_id == Annotation.assignment_id, later.id > Annotation.id),
+        )
+    )
+    return set(rows)

@@ -1,0 +1,97 @@
+"""Asking about the guideline, as expert, lead and outsider; and what experts are told of a new version."""
+
+import pytest
+from sqlalchemy import select
+
+from app.db.tables import Annotation, Project, Suggestion
+from tests.factories import make_items
+from tests.services.review_factories import add_round
+from tests.web.test_label import held, note_down
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def review(scene):
+    with scene.db.write() as session:
+        project = session.get_one(Project, scene.project_id)
+        items = make_items(session, project, [f"{HOSTILE} {n}" for n in range(3)])
+        add_round(session, project, [item.id for item in items], overlap=1)
+
+
+def ask(browser, scene, key="a-key-of-mine", **form):
+    values = {"kind": "question", "text": f"Does it count? {HOSTILE}", "key": key} | form
+    return browser.post(scene.path("/suggestions"), values, headers={"HX-Request": "true"})
+
+
+def test_an_expert_asks_from_the_text_in_hand_and_reads_the_answer(scene, review):
+    expert, admin = scene.browser("expert"), scene.browser("admin")
+    (one, *_rest) = held(expert, scene)
+    sent = ask(expert, scene, assignment=one)
+    assert (sent.status_code, "<html" in sent.text, "Sent." in sent.text) == (200, False, True)
+    ask(expert, scene, assignment=one)  # the same key again
+    page = admin.get(scene.path("/suggestions")).text
+    assert (HOSTILE in page, page.count("suggestion-")) == (False, 1)
+    (row_id,) = ids(scene)
+    assert "Write an answer" in admin.post(scene.path(f"/suggestions/{row_id}"), {"action": "answer"}).text
+    admin.post(scene.path(f"/suggestions/{row_id}"), {"action": "answer", "answer": "It does."})
+    assert "It does." in expert.get(scene.path("/suggestions")).text
+    assert admin.post(scene.path(f"/suggestions/{row_id}"), {"action": "decline", "answer": "no"}).status_code == 409
+
+
+def ids(scene):
+    with scene.db.read() as session:
+        return session.scalars(select(Suggestion.id)).all()
+
+
+def test_without_script_the_form_leads_to_the_list(scene, review):
+    expert = scene.browser("expert")
+    page = expert.get(scene.path("/label")).text
+    assert scene.path("/suggestions") in page
+    reply = expert.post(
+        scene.path("/suggestions"), {"kind": "question", "text": "x", "key": "k" * 12, "assignment": ""}
+    )
+    assert reply.headers["location"] == scene.path("/suggestions")
+
+
+def test_what_is_wrong_is_said_in_the_form(scene, review):
+    reply = ask(scene.browser("expert"), scene, text=" ")
+    assert (reply.status_code, "Write a sentence" in reply.text) == (422, True)
+
+
+def test_an_example_is_taken_up_with_one_click(scene, review):
+    expert, admin = scene.browser("expert"), scene.browser("admin")
+    (one, *_rest) = held(expert, scene)
+    ask(expert, scene, kind="example", label=1, assignment=one)
+    reply = admin.post(scene.path(f"/suggestions/{ids(scene)[0]}"), {"action": "take_up"})
+    assert reply.status_code == 303
+    assert "&lt;script&gt;" in expert.get(scene.path("/guideline/versions")).text
+    assert HOSTILE not in expert.get(scene.path("/guideline/versions")).text
+
+
+def test_a_new_version_is_announced_once_and_old_answers_are_asked_for_again(scene, review):
+    expert, admin = scene.browser("expert"), scene.browser("admin")
+    (one, *_rest) = held(expert, scene)
+    note_down(expert, scene, assignment=one, label=1)
+    form = {"text": "# New", "summary": "Prices count now.", "examples": ["a", "b"]}
+    assert admin.post(scene.path("/guideline"), form).status_code == 303
+    assert "Prices count now." in expert.get(scene.path("/label")).text
+    expert.post(scene.path("/guideline/seen"))
+    assert "Prices count now." not in expert.get(scene.path("/label")).text
+    assert "Ask again for 1 answer" in admin.get(scene.path("/guideline/versions")).text
+    grown = admin.post(scene.path("/guideline/again"), {"labels": 1, "expected": 0})
+    assert grown.status_code == 409, "more than was confirmed is not asked"
+    admin.post(scene.path("/guideline/again"), {"labels": 1, "expected": 1})
+    page = expert.get(scene.path("/label")).text
+    assert "One text comes back to you" in page
+    with scene.db.read() as session:
+        assert session.scalars(select(Annotation.requeued_by_id).order_by(Annotation.id)).all() == [
+            None,
+            scene.users["admin"],
+        ]
+
+
+@pytest.mark.parametrize(("who", "status"), [("outsider", 404), (None, 303)])
+def test_others_get_nothing(scene, review, who, status):
+    for path in ("/suggestions", "/guideline/versions"):
+        assert scene.browser(who).get(scene.path(path)).status_code == status
