@@ -32,6 +32,7 @@ from app.web import (
     rounds,
     session,
     sso,
+    start,
 )
 from app.web.api import ROUTERS as API_ROUTERS
 from app.web.security import BodyLimit, SecurityHeaders, SignInLimit, refuse_forgery
@@ -50,6 +51,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     given.router,
     preferences.router,
     projects.router,
+    start.router,
     pool.router,
     rounds.router,
     adjudication.router,

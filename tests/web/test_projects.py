@@ -40,7 +40,7 @@ def test_only_a_site_admin_makes_a_project(scene):
 def test_a_new_project_has_its_labels_guideline_examples_and_its_maker_as_admin(scene):
     make_site_admin(scene)
     browser = scene.browser("outsider")
-    assert browser.post("/projects", NEW).headers["location"] == "/p/spam-or-not"
+    assert browser.post("/projects", NEW).headers["location"] == "/p/spam-or-not/start"
     assert browser.get("/p/spam-or-not/people").status_code == 200
     with scene.db.read() as session:
         project = projects.get_project(session, "spam-or-not")

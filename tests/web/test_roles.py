@@ -120,6 +120,9 @@ TABLE = {
         GET /p/{slug}/start
         POST /p/{slug}/start/guideline
         POST /p/{slug}/start/settings
+        GET /p/{slug}/start
+        POST /p/{slug}/start/guideline
+        POST /p/{slug}/start/settings
         POST /p/{slug}/pool/uploads
         GET /p/{slug}/pool/uploads/{token}
         POST /p/{slug}/pool/uploads/{token}
