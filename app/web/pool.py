@@ -39,8 +39,9 @@ def _page(
     with db.read() as session:
         items = pool.list_items(session, access.project.id, after_ordinal=after, limit=_PAGE)
         imports = pool.list_imports(session, access.project.id, limit=_IMPORTS)
+        summary = pool.newest_summary(session, access.project.id)
     more = items[-1].ordinal if len(items) == _PAGE else None
-    context: dict[str, Any] = {"items": items, "imports": imports, "after": after, "more": more}
+    context: dict[str, Any] = {"items": items, "imports": imports, "after": after, "more": more, "summary": summary}
     return render(request, "pool.html", import_words=IMPORT_WORDS, errors=errors or {}, **context)
 
 
@@ -84,10 +85,12 @@ def start_import(
     store: Store,
     text: Annotated[str, Form()] = "",
     id_column: Annotated[str, Form(alias="id")] = "",
+    language: Annotated[str, Form()] = "",
     meta: Annotated[list[str], Form()] = [],  # noqa: B006 - FastAPI copies it
     skip_bad_rows: Annotated[bool, Form()] = False,
 ) -> Response:
-    typed = {"text": text, "id": id_column or None, "meta": [name for name in meta if name not in (text, id_column)]}
+    kept = [name for name in meta if name not in (text, id_column)]
+    typed = {"text": text, "id": id_column or None, "language": language or None, "meta": kept}
     with form_errors(lambda errors: _preview(request, access, store, token, typed, errors)):
         found = pool.find_upload(store, access.project.id, token)
         job = pool.register_import(session, found, typed, skip_bad_rows=skip_bad_rows, user_id=access.user.id)

@@ -56,7 +56,7 @@ def _page(
     forms: dict[str, Any] = {
         "prelabel_fields": project_forms.PRELABEL,
         "round_fields": _round_fields(),
-        "values": values | (typed or {}),
+        "values": values | dict(typed or {}),
     }
     return render(
         request, "start.html", errors=errors or {}, from_template=not guideline.text, **words, **forms, **context

@@ -20,6 +20,7 @@ from app.db.tables import Import, Item, Project
 from app.errors import Conflict, NotFound
 from app.ml.artifacts import ArtifactStore
 from app.services import audit
+from app.services.pool.profile import profile
 from app.services.pool.readers import FileProblem, Reader, Record, open_reader
 from app.services.pool.rows import ColumnMapping, Draft, Limits, Problem, check, check_mapping, parse_mapping
 from app.services.pool.uploads import Upload, known_format, store_upload
@@ -87,6 +88,12 @@ def list_imports(session: Session, project_id: int, *, limit: int = 50) -> Seque
     """The newest first."""
     newest = select(Import).where(Import.project_id == project_id).order_by(Import.id.desc()).limit(limit)
     return session.scalars(newest).all()
+
+
+def newest_summary(session: Session, project_id: int) -> dict[str, Any] | None:
+    """What the last import that is done found in the pool; None before it."""
+    newest = select(Import.summary).where(Import.project_id == project_id, Import.state == "done")
+    return session.scalar(newest.order_by(Import.id.desc()).limit(1))
 
 
 def pending_imports(session: Session) -> Sequence[Import]:
@@ -334,7 +341,8 @@ def _store_rows(run: _Run, reader: Reader) -> None:
         outcomes = [check(record, run.mapping, run.limits) for record in chunk]
         done = run.db.run_write(partial(_store_chunk, run.job.id, done, outcomes, run.mapping.id))
         run.progress(done, total)
-    run.db.run_write(partial(_finish, run.job.id))
+    summary = profile(run.db, run.job.project_id, language_column=run.mapping.language)
+    run.db.run_write(partial(_finish, run.job.id, summary))
 
 
 def _store_chunk(
@@ -397,11 +405,11 @@ def _insert(session: Session, job: Import, first_ordinal: int, drafts: list[Draf
     session.execute(insert(Item.__table__), rows)  # type: ignore[arg-type]
 
 
-def _finish(import_id: int, session: Session) -> None:
+def _finish(import_id: int, summary: dict[str, Any], session: Session) -> None:
     job = session.get_one(Import, import_id, with_for_update=True, populate_existing=True)
     if job.state != "running":
         return
-    job.state, job.finished_at = "done", utcnow()
+    job.state, job.finished_at, job.summary = "done", utcnow(), summary
     counts = {"added": job.rows_added, "duplicate": job.rows_duplicate, "rejected": job.rows_rejected}
     audit.record(
         session,

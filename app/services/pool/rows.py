@@ -31,13 +31,15 @@ class ColumnMapping:
     text: str
     id: str | None = None
     meta: tuple[str, ...] = ()
+    language: str | None = None  # one of ``meta``
 
     @property
     def wanted(self) -> list[str]:
         return [self.text, *([self.id] if self.id is not None else []), *self.meta]
 
     def as_json(self) -> dict[str, Any]:
-        return {"text": self.text, "id": self.id, "meta": list(self.meta)}
+        language = {} if self.language is None else {"language": self.language}
+        return {"text": self.text, "id": self.id, "meta": list(self.meta), **language}
 
 
 class Draft(NamedTuple):
@@ -57,7 +59,8 @@ class Problem(NamedTuple):
 
 
 def parse_mapping(values: Mapping[str, Any]) -> ColumnMapping:
-    """``{"text": column, "id": column or None, "meta": [columns]}``. Raises InvalidInput."""
+    """``{"text": column, "id": column or None, "meta": [columns], "language": column or absent}``; the language's
+    column is kept with the further ones. Raises InvalidInput."""
     text, id_, meta = values.get("text"), values.get("id") or None, values.get("meta") or []
     if not isinstance(text, str) or not text:
         raise InvalidInput("Say which column holds the text.", field="text")
@@ -65,7 +68,11 @@ def parse_mapping(values: Mapping[str, Any]) -> ColumnMapping:
         raise InvalidInput("The id is one column's name.", field="id")
     if not isinstance(meta, (list, tuple)) or not all(isinstance(name, str) for name in meta):
         raise InvalidInput("The further columns are a list of names.", field="meta")
-    return ColumnMapping(text, id_, tuple(dict.fromkeys(meta)))
+    language = values.get("language") or None
+    if language is not None and (not isinstance(language, str) or language in (text, id_)):
+        raise InvalidInput("The language is a column of its own.", field="language")
+    kept = dict.fromkeys([*meta, *([language] if language is not None else [])])
+    return ColumnMapping(text, id_, tuple(kept), language)
 
 
 def check_mapping(mapping: ColumnMapping, columns: Sequence[str]) -> None:

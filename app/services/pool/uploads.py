@@ -18,6 +18,7 @@ _BLOCK = 1 << 20
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _TEXT_NAMES = ("text", "content", "body", "sentence", "headline", "title", "comment", "message", "tweet", "document")
+_LANGUAGE_NAMES = ("language", "lang", "locale")
 _ID_NAMES = ("id", "item_id", "external_id", "uid", "uuid", "guid", "key")
 
 
@@ -126,7 +127,9 @@ def guess_mapping(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> Col
     if text is None:
         return None
     id_ = next((lowered[name] for name in _ID_NAMES if name in lowered and lowered[name] != text), None)
-    return ColumnMapping(text, id_, tuple(name for name in columns if name and name not in (text, id_)))
+    language = next((lowered[name] for name in _LANGUAGE_NAMES if name in lowered), None)
+    meta = tuple(name for name in columns if name and name not in (text, id_))
+    return ColumnMapping(text, id_, meta, language if language in meta else None)
 
 
 def _longest(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> str | None:

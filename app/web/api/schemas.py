@@ -137,6 +137,7 @@ class Mapping(Body):
     text: str = Field(min_length=1, max_length=1000)
     id: str | None = Field(None, max_length=1000)
     meta: list[str] = Field(default_factory=list, max_length=1000)
+    language: str | None = Field(None, max_length=1000)
 
 
 class RowProblem(Given):
@@ -158,6 +159,7 @@ class ImportState(Given):
     rows_duplicate: int
     rows_rejected: int
     errors: list[RowProblem] = Field(description="The first hundred.")
+    summary: dict[str, Any] | None = Field(description="Of the whole pool: lengths, near-duplicates, languages.")
     created_at: datetime
     finished_at: datetime | None
 
