@@ -41,6 +41,7 @@ class ProjectSettings(BaseModel):
     reveal: Literal["pair", "end", "off"] = Field("pair", title="Pairs side by side")
     adjudicate: Literal["ties", "disagreements"] = Field("ties", title="What a person decides")
     adjudicators: Literal["lead", "two_experts"] = Field("lead", title="Who decides")
+    practice_pass_share: float = Field(0.0, ge=0, le=1, title="Practice to pass")
     lease_minutes: int | None = Field(None, ge=1, le=525_600, title="Minutes an item stays reserved")
 
 

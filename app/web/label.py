@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Form, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict, Forbidden
-from app.services import annotations, contrast, guidance, preferences, projects, queue, reveals
+from app.services import annotations, contrast, guidance, practice, preferences, projects, queue, reveals
 from app.services.annotations import Answer, Receipt
 from app.services.queue import EmptyQueue, Progress, Task
 from app.web import i18n
@@ -123,19 +124,39 @@ class Noted(BaseModel):
     have: frozenset[int] = Field(frozenset(), max_length=100)
 
 
-async def labeller(access: ExpertAccess) -> ProjectAccess:
+async def expert_only(access: ExpertAccess) -> ProjectAccess:
     """Only experts label: an admin sees the model's labels, and so could not answer blind."""
     if access.role != "expert":
         raise Forbidden("Admins see the model's labels, so only experts can answer. Sign in as an expert to label.")
     return access
 
 
+OnlyExpert = Annotated[ProjectAccess, Depends(expert_only)]
+
+
+async def labeller(access: OnlyExpert, db: Db) -> ProjectAccess:
+    """An expert who has passed the practice where the project asks for it."""
+    if access.project.settings.get("practice_pass_share") and await run_in_threadpool(_must_practise, db, access):
+        raise Forbidden(_("First comes a short practice."))
+    return access
+
+
+def _must_practise(db: Db, access: ProjectAccess) -> bool:
+    with db.read() as session:
+        return practice.is_required(session, access.project, access.user.id)
+
+
 Labeller = Annotated[ProjectAccess, Depends(labeller)]
 
 
 @router.get("/label", name="label")
-def page(request: Request, access: Labeller, db: Db, settings: AppSettings) -> Response:
+def page(request: Request, access: OnlyExpert, db: Db, settings: AppSettings, practice_later: bool = False) -> Response:
+    """A newcomer sees the practice first, if there is one."""
     i18n.use_language_of(request)
+    with db.read() as session:
+        offered = not practice_later and practice.is_offered(session, access.project, access.user.id)
+    if offered or _must_practise(db, access):
+        return redirect(request, request.url_for("practice", slug=access.project.slug).path)
     desk = db.run_write(lambda session: _desk(session, access, settings.lease_minutes))
     with db.read() as session:
         guideline = projects.current_guideline(session, access.project.id)

@@ -27,6 +27,7 @@ from app.web import (
     label,
     people,
     pool,
+    practice,
     preferences,
     projects,
     rounds,
@@ -56,6 +57,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     rounds.router,
     adjudication.router,
     guidance.router,
+    practice.router,
     alignment.router,
 )
 

@@ -77,6 +77,13 @@ REVIEW = (
         (("lead", "A lead"), ("two_experts", "Two experts who agree, or a lead")),
     ),
     FieldWords(
+        "practice_pass_share",
+        "Practice to pass, in per cent",
+        "Share of the practice texts that an expert must get right before they label. 0: practice is only offered.",
+        "A number from 0 to 100.",
+        "percent",
+    ),
+    FieldWords(
         "lease_minutes",
         "Minutes an item stays reserved",
         "How long an item waits for the expert who opened it before a colleague may get it. Empty: the server's own.",

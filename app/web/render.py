@@ -67,6 +67,7 @@ NAVIGATION = (
     NavEntry(N_("Alignment"), "alignment", "viewer"),
     NavEntry(N_("Pool"), "pool", "viewer"),
     NavEntry(N_("Rulings"), "rulings", None),
+    NavEntry(N_("Practice"), "practice", None),
     NavEntry(N_("People"), "people", "admin"),
     NavEntry(N_("Settings"), "project_settings", "admin"),
 )

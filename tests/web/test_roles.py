@@ -45,6 +45,7 @@ TABLE = {
     """,
     "expert": """
         GET /p/{slug}/rulings
+        GET /p/{slug}/practice
         GET /p/{slug}/suggestions
         GET /p/{slug}/guideline/versions
         GET /api/v1/projects/{slug}/suggestions
@@ -58,6 +59,7 @@ TABLE = {
         POST /p/{slug}/rounds/{number}/ties/{item_id}
     """,
     "labeller": """
+        POST /p/{slug}/practice
         POST /p/{slug}/suggestions
         POST /p/{slug}/guideline/seen
         POST /api/v1/projects/{slug}/suggestions
@@ -96,6 +98,9 @@ TABLE = {
         GET /api/v1/projects/{slug}/alignment
     """,
     "lead": """
+        POST /p/{slug}/practice/items
+        POST /p/{slug}/practice/examples
+        POST /p/{slug}/practice/items/{item_id}/retire
         POST /p/{slug}/suggestions/{suggestion_id}
         POST /p/{slug}/guideline/again
         POST /api/v1/projects/{slug}/suggestions/{suggestion_id}
@@ -117,9 +122,6 @@ TABLE = {
         POST /p/{slug}/people/{user_id}/sign-in-link
         GET /p/{slug}/settings
         POST /p/{slug}/settings
-        GET /p/{slug}/start
-        POST /p/{slug}/start/guideline
-        POST /p/{slug}/start/settings
         GET /p/{slug}/start
         POST /p/{slug}/start/guideline
         POST /p/{slug}/start/settings
