@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 from app.config import Settings
 from app.db.engine import Database, normalise_url
 from app.db.tables import Round
-from app.services import pool, queue, stages, workers
-from app.workflows import imports, rounds
+from app.services import baselines, pool, queue, stages, workers
+from app.workflows import imports, rounds, setup
 from app.workflows.context import WorkerContext, set_context, wait_until_idle
 from app.workflows.liveness import LifeLock, forget, has_died
 
@@ -30,6 +30,7 @@ _STOP_SECONDS = 30  # how long a worker that stops waits for a model to notice
 _FORGET_AFTER = timedelta(days=1)
 _ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 _LOST = "The worker could not go on with this round, and its log has the details. Retry to go on where it stopped."
+_LOST_FILE = "The worker could not go on with this, and its log has the details. Begin it again."
 _WORKFLOWS = {"preparing": ("prepare", rounds.prepare_round), "concluding": ("conclude", rounds.conclude_round)}
 
 
@@ -106,13 +107,16 @@ class Worker:
         with self._db.read() as session:
             open_rounds = workers.rounds_in(session, *_WORKFLOWS)
             waiting = [job.id for job in pool.pending_imports(session)]
+            to_match = baselines.pending(session)
         self._take_over()
         for round_ in open_rounds:
             name, workflow = _WORKFLOWS[round_.state]
             self._enqueue(ROUNDS, f"round-{round_.id}-{name}-{round_.attempt}", workflow, round_.id, round_.attempt)
         for import_id in waiting:
             self._enqueue(IMPORTS, f"import-{import_id}", imports.import_file, import_id)
-        self._fail_what_was_lost(open_rounds, waiting)
+        for baseline_id in to_match:
+            self._enqueue(IMPORTS, f"baseline-{baseline_id}", setup.match_baseline, baseline_id)
+        self._fail_what_was_lost(open_rounds, waiting, to_match)
 
     def _enqueue(self, queue_name: str, workflow_id: str, workflow: Callable[..., None], *arguments: int) -> None:
         if workflow_id in self._started:
@@ -121,12 +125,14 @@ class Worker:
             DBOS.enqueue_workflow(queue_name, workflow, *arguments)
         self._started.add(workflow_id)
 
-    def _fail_what_was_lost(self, open_rounds: list[Round], import_ids: list[int]) -> None:
+    def _fail_what_was_lost(self, open_rounds: list[Round], import_ids: list[int], baseline_ids: list[int]) -> None:
         """A workflow that has ended and left its work standing (the database was away as it tried to say why) would
         leave it so for ever: the round or the import fails, so that an admin can try again."""
         remedies: dict[str, Callable[[Session], bool]] = {
             f"import-{import_id}": partial(workers.fail_import, import_id=import_id) for import_id in import_ids
         }
+        for baseline_id in baseline_ids:
+            remedies[f"baseline-{baseline_id}"] = partial(baselines.fail, baseline_id=baseline_id, message=_LOST_FILE)
         for r in open_rounds:
             fail = partial(stages.fail, round_id=r.id, message=_LOST, phase=r.state, attempt=r.attempt)
             remedies[f"round-{r.id}-{_WORKFLOWS[r.state][0]}-{r.attempt}"] = fail
@@ -156,7 +162,7 @@ class Worker:
             workers.take_turns(session)
             for workflow_id, owner in self._orphans():
                 log.warning("taking %s over from %s, which has died", workflow_id, owner)
-                queue_name = IMPORTS if workflow_id.startswith("import-") else ROUNDS
+                queue_name = ROUNDS if workflow_id.startswith("round-") else IMPORTS
                 DBOS.resume_workflow(workflow_id, queue_name=queue_name)
 
     def _orphans(self) -> list[tuple[str, str]]:

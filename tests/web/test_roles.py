@@ -84,6 +84,8 @@ TABLE = {
         GET /p/{slug}/guideline
         GET /p/{slug}/pool
         GET /p/{slug}/pool/imports/{import_id}
+        GET /p/{slug}/baseline
+        GET /p/{slug}/baseline/{baseline_id}
         GET /p/{slug}/rounds
         GET /p/{slug}/rounds/{number}
         GET /p/{slug}/rounds/{number}/items
@@ -125,6 +127,9 @@ TABLE = {
         GET /p/{slug}/start
         POST /p/{slug}/start/guideline
         POST /p/{slug}/start/settings
+        POST /p/{slug}/baseline/uploads
+        GET /p/{slug}/baseline/uploads/{token}
+        POST /p/{slug}/baseline/uploads/{token}
         POST /p/{slug}/pool/uploads
         GET /p/{slug}/pool/uploads/{token}
         POST /p/{slug}/pool/uploads/{token}
