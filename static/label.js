@@ -165,7 +165,9 @@
     const before = current();
     const texts = new Map(tasks.map((task) => [task.assignment, task.text]));
     const settled = outbox.settled();
-    if (entry && entry.kind !== "undo") settled.add(entry.assignment);
+    // The receipt of an answer that is being taken back meanwhile must not take its text away again.
+    const undone = entry && outbox.entries().some((other) => other.kind === "undo" && other.assignment === entry.assignment);
+    if (entry && entry.kind !== "undo" && !undone) settled.add(entry.assignment);
     const listed = desk.tasks
       .map((task) => ({ ...task, text: task.text ?? texts.get(task.assignment) }))
       .filter((task) => task.text !== undefined && !settled.has(task.assignment));

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request, Response
 
-from app.services import practice, projects
+from app.services import practice, preferences, projects
 from app.web import i18n
 from app.web.deps import Db, ExpertAccess, LeadAccess, ProjectAccess, WriteSession
 from app.web.label import OnlyExpert
@@ -29,7 +29,8 @@ def page(
         attempt = practice.attempt(session, access.project, access.user.id, again=again)
         guideline = projects.current_guideline(session, access.project.id)
     answered = next((item for item in attempt.items if item.id == shown and item.id in attempt.given), None)
-    return render(request, "practice.html", attempt=attempt, answered=answered, guideline=guideline)
+    keys = preferences.get(access.user).all_keys
+    return render(request, "practice.html", attempt=attempt, answered=answered, guideline=guideline, keys=keys)
 
 
 def _manage(request: Request, db: Db, access: ProjectAccess, **context: Any) -> Response:
