@@ -19,6 +19,7 @@ from app.web import (
     account,
     adjudication,
     alignment,
+    audit,
     baseline,
     contrast,
     errors,
@@ -59,6 +60,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     rounds.router,
     adjudication.router,
     guidance.router,
+    audit.router,
     practice.router,
     alignment.router,
 )

@@ -116,6 +116,8 @@ TABLE = {
         POST /api/v1/projects/{slug}/rounds/{number}/leave-ties-out
     """,
     "admin": """
+        GET /p/{slug}/audit
+        GET /p/{slug}/audit.csv
         GET /p/{slug}/people
         POST /p/{slug}/people/invitations
         POST /p/{slug}/people/invitations/{invitation_id}/withdraw
