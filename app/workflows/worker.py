@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from app.config import Settings
 from app.db.engine import Database, normalise_url
 from app.db.tables import Round
-from app.services import baselines, pool, queue, stages, workers
+from app.services import baselines, dry_runs, pool, queue, stages, workers
 from app.workflows import imports, rounds, setup
 from app.workflows.context import WorkerContext, set_context, wait_until_idle
 from app.workflows.liveness import LifeLock, forget, has_died
@@ -108,6 +108,7 @@ class Worker:
             open_rounds = workers.rounds_in(session, *_WORKFLOWS)
             waiting = [job.id for job in pool.pending_imports(session)]
             to_match = baselines.pending(session)
+            to_try = dry_runs.pending(session)
         self._take_over()
         for round_ in open_rounds:
             name, workflow = _WORKFLOWS[round_.state]
@@ -116,7 +117,9 @@ class Worker:
             self._enqueue(IMPORTS, f"import-{import_id}", imports.import_file, import_id)
         for baseline_id in to_match:
             self._enqueue(IMPORTS, f"baseline-{baseline_id}", setup.match_baseline, baseline_id)
-        self._fail_what_was_lost(open_rounds, waiting, to_match)
+        for run_id in to_try:
+            self._enqueue(IMPORTS, f"dry-run-{run_id}", setup.try_prelabeller, run_id)
+        self._fail_what_was_lost(open_rounds, waiting, to_match, to_try)
 
     def _enqueue(self, queue_name: str, workflow_id: str, workflow: Callable[..., None], *arguments: int) -> None:
         if workflow_id in self._started:
@@ -125,7 +128,9 @@ class Worker:
             DBOS.enqueue_workflow(queue_name, workflow, *arguments)
         self._started.add(workflow_id)
 
-    def _fail_what_was_lost(self, open_rounds: list[Round], import_ids: list[int], baseline_ids: list[int]) -> None:
+    def _fail_what_was_lost(
+        self, open_rounds: list[Round], import_ids: list[int], baseline_ids: list[int], run_ids: list[int]
+    ) -> None:
         """A workflow that has ended and left its work standing (the database was away as it tried to say why) would
         leave it so for ever: the round or the import fails, so that an admin can try again."""
         remedies: dict[str, Callable[[Session], bool]] = {
@@ -133,6 +138,8 @@ class Worker:
         }
         for baseline_id in baseline_ids:
             remedies[f"baseline-{baseline_id}"] = partial(baselines.fail, baseline_id=baseline_id, message=_LOST_FILE)
+        for run_id in run_ids:
+            remedies[f"dry-run-{run_id}"] = partial(dry_runs.fail, run_id=run_id, message=_LOST_FILE)
         for r in open_rounds:
             fail = partial(stages.fail, round_id=r.id, message=_LOST, phase=r.state, attempt=r.attempt)
             remedies[f"round-{r.id}-{_WORKFLOWS[r.state][0]}-{r.attempt}"] = fail

@@ -84,6 +84,8 @@ TABLE = {
         GET /p/{slug}/guideline
         GET /p/{slug}/pool
         GET /p/{slug}/pool/imports/{import_id}
+        GET /p/{slug}/dry-runs
+        GET /p/{slug}/dry-runs/{run_id}
         GET /p/{slug}/baseline
         GET /p/{slug}/baseline/{baseline_id}
         GET /p/{slug}/rounds
@@ -129,6 +131,7 @@ TABLE = {
         GET /p/{slug}/start
         POST /p/{slug}/start/guideline
         POST /p/{slug}/start/settings
+        POST /p/{slug}/dry-runs
         POST /p/{slug}/baseline/uploads
         GET /p/{slug}/baseline/uploads/{token}
         POST /p/{slug}/baseline/uploads/{token}
