@@ -2,7 +2,7 @@
 answers are asked for again because of it."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -216,21 +216,71 @@ def versions(session: Session, project: Project) -> list[Version]:
     found: list[Version] = []
     before: list[str] = []
     for row, author in rows:
-        lines = _lines(row, project.labels)
+        lines = _lines(row.text, row.examples, project.labels)
         found.append(Version(row, author, compare(before, lines)))
         before = lines
     return found[::-1]
 
 
-def _lines(version: GuidelineVersion, labels: Sequence[str]) -> list[str]:
-    examples = [f"{label}: {example}" for label in labels for example in version.examples.get(label, [])]
-    return [line for line in version.text.splitlines() if line.strip()] + examples
+def draft_changes(session: Session, project: Project, text: str, examples: Mapping[str, Sequence[str]]) -> list[Line]:
+    """What a text that is not published yet would change in the current version."""
+    present = projects.current_guideline(session, project.id)
+    before = _lines(present.text, present.examples, project.labels)
+    return compare(before, _lines(text, examples, project.labels))
+
+
+def _lines(text: str, examples: Mapping[str, Sequence[str]], labels: Sequence[str]) -> list[str]:
+    shown = [f"{label}: {example}" for label in labels for example in examples.get(label, [])]
+    return [line.rstrip() for line in text.splitlines() if line.strip()] + shown
+
+
+def publish(
+    session: Session,
+    project: Project,
+    *,
+    text: str,
+    examples: dict[str, list[str]],
+    summary: str,
+    user_id: int,
+    based_on: int | None = None,
+) -> GuidelineVersion:
+    """A new version, with a sentence for those who knew the last one.
+
+    Raises InvalidInput without that sentence, Conflict where ``based_on`` (the version that the author had before
+    them) is no longer the current one: they would undo what somebody else has just published.
+    """
+    session.execute(select(Project.id).where(Project.id == project.id).with_for_update())
+    present = session.scalar(
+        select(GuidelineVersion)
+        .where(GuidelineVersion.project_id == project.id)
+        .order_by(GuidelineVersion.version.desc())
+        .limit(1)
+    )
+    summary = " ".join(summary.split())
+    if present is not None and based_on not in (None, present.version):
+        raise Conflict(f"Version {present.version} was published while you wrote. See what yours changes in it.")
+    if present is not None and present.text and not summary:
+        raise InvalidInput("Say in one sentence what has changed: experts read it.", field="summary")
+    return projects.publish_guideline(session, project, text=text, examples=examples, summary=summary, user_id=user_id)
 
 
 def compare(before: Sequence[str], after: Sequence[str], *, around: int = 1) -> list[Line]:
-    """Added and removed lines with ``around`` unchanged ones beside them; "…" stands for what is left out."""
-    kinds = {" ": "same", "+": "added", "-": "removed"}
-    lines = [Line(kinds[line[0]], line[2:]) for line in difflib.ndiff(before, after) if line[0] in kinds]
+    """Added and removed lines with ``around`` unchanged ones beside them; "…" stands for what is left out.
+
+    Lines are compared whole: looking for similar ones (as ndiff does) takes seconds where a text is rewritten.
+    """
+    lines: list[Line] = []
+    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    for kind, b0, b1, a0, a1 in matcher.get_opcodes():
+        if kind == "equal":
+            lines += [Line("same", text) for text in after[a0:a1]]
+        else:
+            lines += [Line("removed", text) for text in before[b0:b1]]
+            lines += [Line("added", text) for text in after[a0:a1]]
+    return _near_changes(lines, around)
+
+
+def _near_changes(lines: list[Line], around: int) -> list[Line]:
     changed = [place for place, line in enumerate(lines) if line.kind != "same"]
     near = {place + step for place in changed for step in range(-around, around + 1)}
     shown: list[Line] = []

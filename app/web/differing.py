@@ -1,7 +1,9 @@
 """What differs between two texts, word by word, as safe HTML."""
 
 import re
+from collections.abc import Sequence
 from difflib import SequenceMatcher
+from itertools import groupby, zip_longest
 
 from markupsafe import Markup, escape
 
@@ -23,6 +25,31 @@ def marked(left: str, right: str) -> tuple[Markup, Markup]:
         left_parts.append(_part("".join(a[a0:a1]), kind != "equal"))
         right_parts.append(_part("".join(b[b0:b1]), kind != "equal"))
     return Markup("").join(left_parts), Markup("").join(right_parts)
+
+
+def marked_lines(lines: Sequence[tuple[str, str]]) -> list[tuple[str, Markup]]:
+    """(kind, text) of a comparison, as safe HTML: removed lines and the added ones right after them are compared one
+    by one, and the words that differ are marked."""
+    shown: list[tuple[str, Markup]] = []
+    for unchanged, run in groupby(lines, key=lambda line: line[0] == "same"):
+        run_lines = list(run)
+        if unchanged:
+            shown += [("same", escape(text)) for _, text in run_lines]
+            continue
+        pairs = zip_longest(
+            [text for kind, text in run_lines if kind == "removed"],
+            [text for kind, text in run_lines if kind == "added"],
+        )
+        sides = [_pair(old, new) for old, new in pairs]
+        shown += [("removed", old) for old, _ in sides if old is not None]
+        shown += [("added", new) for _, new in sides if new is not None]
+    return shown
+
+
+def _pair(old: str | None, new: str | None) -> tuple[Markup | None, Markup | None]:
+    if old is None or new is None:
+        return (None if old is None else escape(old)), (None if new is None else escape(new))
+    return marked(old, new)
 
 
 def _part(text: str, differs: bool) -> Markup:

@@ -1,16 +1,19 @@
 """Questions and proposals about the guideline, its versions, and answers that are asked for again."""
 
 import secrets
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
+from markupsafe import Markup
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict, InvalidInput
 from app.services import guidance, projects
-from app.services.guidance import MAX_TEXT
+from app.services.guidance import MAX_TEXT, Line
 from app.web import i18n
 from app.web.deps import Db, ExpertAccess, LeadAccess, ProjectAccess, ReadSession, WriteSession
+from app.web.differing import marked_lines
 from app.web.i18n import _
 from app.web.label import Labeller
 from app.web.render import form_errors, is_htmx, redirect, render
@@ -108,12 +111,17 @@ def versions_page(request: Request, access: ExpertAccess, session: ReadSession) 
         request,
         "guideline_versions.html",
         versions=guidance.versions(session, access.project),
+        marked=marked,
         asked_again=[
             len(guidance.affected(session, access.project.id, [label])) for label in range(len(access.project.labels))
         ]
         if access.is_lead
         else [],
     )
+
+
+def marked(lines: Sequence[Line]) -> list[tuple[str, Markup]]:
+    return marked_lines([(line.kind, line.text) for line in lines])
 
 
 @router.post("/guideline/seen", name="guideline_seen", status_code=204)

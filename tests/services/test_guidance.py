@@ -1,5 +1,6 @@
 """Suggestions, versions and answers asked for again, on both databases."""
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -197,3 +198,32 @@ def test_unchanged_lines_far_away_are_left_out():
     before = [f"line {n}" for n in range(9)]
     shown = guidance.compare(before, [*before[:4], "new", *before[4:]])
     assert [line.text for line in shown] == ["line 3", "new", "line 4", "…"]
+
+
+def test_a_guideline_that_is_wholly_rewritten_is_compared_at_once():
+    before, after = ([f"{word} {n} " + "abc " * 30 for n in range(2000)] for word in ("the rule", "a law"))
+    started = time.perf_counter()
+    shown = guidance.compare(before, after)
+    assert time.perf_counter() - started < 2
+    assert len(shown) == 4000
+
+
+def test_a_version_needs_a_sentence_and_undoes_nobodys_work(db, review):
+    values = {"text": "Rule two.", "examples": {}, "user_id": review.experts[0]}
+    with pytest.raises(InvalidInput) as caught:
+        work(db, review, guidance.publish, summary=" \n", **values)
+    assert caught.value.detail["field"] == "summary"
+    version = work(db, review, guidance.publish, summary="Two\nrules.", based_on=1, **values)
+    assert (version.version, version.summary) == (2, "Two rules.")
+    with pytest.raises(Conflict):
+        work(db, review, guidance.publish, summary="Mine.", based_on=1, **values)
+
+
+def test_a_draft_is_compared_with_the_current_version(db, review):
+    labels = ("benign", "clickbait")
+    changes = work(db, review, guidance.draft_changes, "Label what the text is.\nNew.", {labels[1]: ["You won't"]})
+    assert [(line.kind, line.text) for line in changes] == [
+        ("same", "Label what the text is."),
+        ("added", "New."),
+        ("added", "clickbait: You won't"),
+    ]
