@@ -156,6 +156,23 @@ def test_a_project_is_made_shown_and_changed(migrated: Path) -> None:
     assert "no such project" in refused(run("project", "show", "none"))
 
 
+def test_a_project_is_written_as_a_file_changed_and_applied_once(migrated: Path) -> None:
+    slug = make_project()
+    assert run("project", "export", slug, "-o", "project.yaml").exit_code == 0
+    text = Path("project.yaml").read_text()
+    assert run("project", "export", slug).stdout == text
+    assert "nothing to change" in run("project", "apply", "project.yaml").stderr
+    changed = text.replace("round_size: 100", "round_size: 60")
+    tried = run("project", "apply", "-", "--dry-run", stdin=changed)
+    assert tried.stdout == "settings.round_size: 100 → 60\n"
+    assert "1 would change" in tried.stderr
+    assert run("project", "export", slug).stdout == text
+    assert "1 changed" in run("project", "apply", "-", stdin=changed).stderr
+    assert run("project", "export", slug).stdout == changed
+    wrong = run("project", "apply", "-", stdin=text.replace("overlap: 2", "overlap: 99"))
+    assert refused(wrong).startswith("settings.overlap: ")
+
+
 def test_an_import_adds_items_and_refuses_a_bad_file_row_by_row(migrated: Path) -> None:
     slug = make_project()
     (migrated / "good.csv").write_text("id,headline\n1,One text\n2,Another text\n3,One text\n")

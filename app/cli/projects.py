@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.base import database, new_app, settings, table
+from app.cli.base import database, fail, new_app, note, settings, table
+from app.errors import LinecallError
 
-app = new_app("project", "Projects: create, list, show, change settings, add people.")
+app = new_app("project", "Projects: create, list, show, change settings, add people, keep one as a file.")
 Slug = Annotated[str, typer.Argument(help="The project's short name, as in its address.")]
 Setting = Annotated[
     list[str] | None,
@@ -139,6 +140,54 @@ def add_member(
             user = accounts.create_user(session, email=email, name=name or email.partition("@")[0])
         member = accounts.add_member(session, project.id, user.id, role)
         typer.echo(f"{user.email} is an {member.role} of {project.slug}.")
+
+
+@app.command("export")
+def export(
+    slug: Slug,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; left out: standard output.")] = None,
+) -> None:
+    """Print a project as one YAML file: labels, guideline, examples, settings, pre-labeller, practice texts, members.
+
+    Exit codes: 0 printed; 1 no such project; 2 wrong usage.
+    """
+    from app.services import project_file, projects
+
+    with database(settings()) as db, db.read() as session:
+        text = project_file.as_yaml(project_file.export(session, projects.get_project(session, slug)))
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")
+
+
+@app.command("apply")
+def apply(
+    file: Annotated[typer.FileText, typer.Argument(help="A YAML file as 'project export' writes it; - for standard input.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; print what would change.")] = False,
+) -> None:
+    """Make a project what a file says, and print what changed; a project that is not there is made. Applying the same
+    file again changes nothing. All or nothing.
+
+    Exit codes: 0 applied, or nothing to change; 1 refused, with the field; 2 wrong usage.
+    """
+    from app.services import project_file
+
+    parsed = project_file.parse(file.read())
+    with database(settings()) as db, db.write() as session:
+        try:
+            slug, changes = project_file.apply(session, parsed, may_add_people=True, dry_run=dry_run)
+        except LinecallError as error:
+            fail(_with_field(error))
+    for change in changes:
+        typer.echo(str(change))
+    words = "would change" if dry_run else "changed"
+    note(f"{slug}: {len(changes)} {words}." if changes else f"{slug}: nothing to change.")
+
+
+def _with_field(error: LinecallError) -> str:
+    field = str(error.detail.get("field", ""))
+    return f"{field}: {error.message}" if field and not error.message.startswith(field) else error.message
 
 
 def _user(session: Any, email: str) -> Any:

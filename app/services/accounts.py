@@ -372,7 +372,7 @@ def add_member(
     return member
 
 
-def change_role(session: Session, project_id: int, user_id: int, role: str, *, by_user_id: int) -> None:
+def change_role(session: Session, project_id: int, user_id: int, role: str, *, by_user_id: int | None) -> None:
     """Raises NotFound for someone who is no member, Conflict for the last admin."""
     member, role = _present_member(session, project_id, user_id), check_role(role)
     if member.role == "admin" and role != "admin":

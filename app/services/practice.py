@@ -48,7 +48,7 @@ def items(session: Session, project_id: int) -> list[PracticeItem]:
 
 
 def add(
-    session: Session, project: Project, text: str, label: int, explanation: str = "", *, user_id: int
+    session: Session, project: Project, text: str, label: int, explanation: str = "", *, user_id: int | None
 ) -> PracticeItem:
     """Raises InvalidInput naming the field, Conflict for a text that is there already or for too many."""
     text = text.strip()
@@ -87,7 +87,7 @@ def add_examples(session: Session, project: Project, *, user_id: int) -> int:
     return added
 
 
-def retire(session: Session, project_id: int, item_id: int, *, user_id: int, now: datetime | None = None) -> None:
+def retire(session: Session, project_id: int, item_id: int, *, user_id: int | None, now: datetime | None = None) -> None:
     """Take an item out; answers to it stay stored. Raises NotFound."""
     row = session.scalar(
         select(PracticeItem).where(

@@ -143,6 +143,8 @@ TABLE = {
         POST /p/{slug}/rounds/{number}/cancel
         POST /p/{slug}/rounds/{number}/retry
         POST /api/v1/projects/{slug}/imports
+        GET /api/v1/projects/{slug}/file
+        POST /api/v1/projects/{slug}/file
         POST /api/v1/projects/{slug}/rounds
         POST /api/v1/projects/{slug}/rounds/{number}/close-review
         POST /api/v1/projects/{slug}/rounds/{number}/cancel

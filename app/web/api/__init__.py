@@ -2,10 +2,11 @@
 
 from fastapi import APIRouter
 
-from app.web.api import alignment, export, guidance, items, projects, review, rounds, ties
+from app.web.api import alignment, export, guidance, items, project_file, projects, review, rounds, ties
 
 ROUTERS: tuple[APIRouter, ...] = (
     projects.router,
+    project_file.router,
     items.router,
     rounds.router,
     ties.router,
