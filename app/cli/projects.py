@@ -145,7 +145,9 @@ def add_member(
 @app.command("export")
 def export(
     slug: Slug,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; left out: standard output.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write; left out: standard output.")
+    ] = None,
 ) -> None:
     """Print a project as one YAML file: labels, guideline, examples, settings, pre-labeller, practice texts, members.
 
@@ -163,7 +165,9 @@ def export(
 
 @app.command("apply")
 def apply(
-    file: Annotated[typer.FileText, typer.Argument(help="A YAML file as 'project export' writes it; - for standard input.")],
+    file: Annotated[
+        typer.FileText, typer.Argument(help="A YAML file as 'project export' writes it; - for standard input.")
+    ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; print what would change.")] = False,
 ) -> None:
     """Make a project what a file says, and print what changed; a project that is not there is made. Applying the same
