@@ -5,9 +5,9 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from app.db.base import utcnow
@@ -29,7 +29,6 @@ from app.services.accounts import new_secret
 
 MAX_TEXT = 4000
 QUEUED_AGAIN_FOR = timedelta(days=1)  # so long the item is kept for the expert who answered it before
-Kind = Literal["question", "example"]
 
 
 @dataclass(frozen=True)
@@ -316,11 +315,11 @@ def note_seen(session: Session, project_id: int, user: User) -> None:
 # --- queued again --------------------------------------------------------------------------------------------------
 
 
-def affected(session: Session, project_id: int, labels: Sequence[int]) -> list[Assignment]:
-    """Answered slots of the open review whose standing answer has one of the labels and was given under an earlier
-    version of the guideline. What its expert has seen beside its contrast is not among them: they could no longer
-    answer it blind."""
-    current = projects.current_guideline(session, project_id)
+def _standing(project_id: int, *, newer_than: int | None) -> Select[*tuple[Any, ...]]:
+    """Answered slots of the open review with their standing label, given under another version than ``newer_than``.
+
+    What its expert has seen beside its contrast is not among them: they could no longer answer it blind.
+    """
     later = aliased(Annotation)
     seen = (
         exists()
@@ -329,7 +328,7 @@ def affected(session: Session, project_id: int, labels: Sequence[int]) -> list[A
         .where((BoundaryPair.left_item_id == Assignment.item_id) | (BoundaryPair.right_item_id == Assignment.item_id))
     )
     query = (
-        select(Assignment)
+        select(Assignment, Annotation.label)
         .join(Round, Round.id == Assignment.round_id)
         .join(Annotation, Annotation.assignment_id == Assignment.id)
         .where(
@@ -337,25 +336,85 @@ def affected(session: Session, project_id: int, labels: Sequence[int]) -> list[A
             Round.state == "review",
             Assignment.state == "done",
             Annotation.expert_id == Assignment.expert_id,
-            Annotation.label.in_(labels),
-            Annotation.guideline_version_id != current.id,
+            Annotation.label.is_not(None),
             ~exists().where(later.assignment_id == Assignment.id, later.id > Annotation.id),
             ~seen,
         )
+    )
+    return query if newer_than is None else query.where(Annotation.guideline_version_id != newer_than)
+
+
+def affected(
+    session: Session, project_id: int, labels: Sequence[int] = (), items: Sequence[int] = ()
+) -> list[Assignment]:
+    """The open review's answers with one of the labels, or to one of the items, given under an earlier version of the
+    guideline."""
+    current = projects.current_guideline(session, project_id)
+    query = (
+        _standing(project_id, newer_than=current.id)
+        .where(Annotation.label.in_(labels) | Assignment.item_id.in_(items))
         .order_by(Assignment.id)
     )
-    return list(session.scalars(query))
+    return list(session.scalars(query.with_for_update(of=Assignment)))
+
+
+def count_affected(session: Session, project: Project, *, by_next_version: bool = False) -> list[int]:
+    """By label, how many answers could be asked for again: now, or once a next version is published."""
+    current = None if by_next_version else projects.current_guideline(session, project.id).id
+    standing = _standing(project.id, newer_than=current).subquery()
+    rows = session.execute(select(standing.c.label, func.count()).group_by(standing.c.label))
+    found = {row.label: row[1] for row in rows}
+    return [found.get(label, 0) for label in range(len(project.labels))]
+
+
+@dataclass(frozen=True)
+class AnsweredItem:
+    """An item of the open review; ``answers`` to it, by label, were given under an earlier version."""
+
+    item_id: int
+    text: str
+    answers: dict[int, int]
+
+
+def affected_items(session: Session, project: Project, *, limit: int = 200) -> list[AnsweredItem]:
+    """The items whose answers could be asked for again one by one, without saying whose they are."""
+    current = projects.current_guideline(session, project.id)
+    standing = _standing(project.id, newer_than=current.id).subquery()
+    rows = session.execute(
+        select(Item.id, Item.text, standing.c.label, func.count())
+        .join(standing, standing.c.item_id == Item.id)
+        .group_by(Item.id, Item.text, standing.c.label)
+        .order_by(Item.id, standing.c.label)
+    )
+    found: dict[int, AnsweredItem] = {}
+    for item_id, text, label, count in rows:
+        if item_id in found or len(found) < limit:
+            found.setdefault(item_id, AnsweredItem(item_id, text, {})).answers[label] = count
+    return list(found.values())
 
 
 def queue_again(
-    session: Session, project: Project, labels: Sequence[int], *, user_id: int, now: datetime | None = None
+    session: Session,
+    project: Project,
+    labels: Sequence[int],
+    items: Sequence[int] = (),
+    *,
+    user_id: int,
+    expected: int | None = None,
+    now: datetime | None = None,
 ) -> int:
     """Ask the same experts for these answers again: an ``undone`` row takes each back, and its item returns to them.
-    The old answers stay stored. Returns how many. Raises InvalidInput for labels that are not there."""
-    if not labels or not set(labels) <= set(range(len(project.labels))):
-        raise InvalidInput("Choose the labels that the change is about.", field="labels")
+    The old answers stay stored. Returns how many.
+
+    Raises InvalidInput without labels or items, or for labels that are not there; Conflict where more than
+    ``expected`` are concerned: more would be asked than was confirmed.
+    """
+    if not (labels or items) or not set(labels) <= set(range(len(project.labels))):
+        raise InvalidInput("Choose the labels or the texts that the change is about.", field="labels")
     now = now or utcnow()
-    slots = affected(session, project.id, labels)
+    slots = affected(session, project.id, labels, items)
+    if expected is not None and len(slots) > expected:
+        raise Conflict("More answers have come in since. Look at the numbers again.")
     current = projects.current_guideline(session, project.id)
     for slot in slots:
         session.add(
@@ -381,6 +440,7 @@ def queue_again(
         project_id=project.id,
         subject=f"version {current.version}",
         labels=[project.labels[label] for label in labels],
+        items=list(items),
         answers=len(slots),
     )
     return len(slots)

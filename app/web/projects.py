@@ -15,11 +15,9 @@ from app.web.deps import (
     AppSettings,
     Db,
     ExpertAccess,
-    LeadAccess,
     ProjectAccess,
     ReadSession,
     SiteAdmin,
-    ViewerAccess,
     WriteSession,
 )
 from app.web.render import form_errors, redirect, render
@@ -195,40 +193,3 @@ def save_settings(request: Request, db: Db, access: AdminAccess, session: WriteS
         projects.update_project(session, project, name=name, settings=settings, labels=labels, user_id=access.user.id)
     flash = "Saved. A round that is open keeps the settings it began with."
     return _to(request, "project_settings", access.project.slug, flash)
-
-
-# --- guideline -----------------------------------------------------------------------------------------------------
-
-
-@router.get("/p/{slug}/guideline", name="guideline")
-def guideline_page(request: Request, db: Db, access: ViewerAccess) -> Response:
-    return _guideline_form(request, db, access, None, {})
-
-
-def _guideline_form(
-    request: Request, db: Db, access: ProjectAccess, typed: dict[str, Any] | None, errors: dict[str, str]
-) -> Response:
-    with db.read() as session:
-        guideline = projects.current_guideline(session, access.project.id)
-    examples = ["\n".join(guideline.examples.get(label, [])) for label in access.project.labels]
-    values = typed or {"text": guideline.text, "examples": examples, "summary": ""}
-    return render(request, "guideline.html", guideline=guideline, values=values, errors=errors)
-
-
-@router.post("/p/{slug}/guideline", name="publish_guideline")
-def publish_guideline(
-    request: Request,
-    db: Db,
-    access: LeadAccess,
-    session: WriteSession,
-    text: Text = "",
-    summary: Annotated[str, Form(max_length=500)] = "",
-    examples: Texts = [],  # noqa: B006 - FastAPI copies it
-) -> Response:
-    typed = {"text": text, "summary": summary, "examples": [*examples, *[""] * len(access.project.labels)]}
-    with form_errors(lambda errors: _guideline_form(request, db, access, typed, errors)):
-        by_label = dict(zip(access.project.labels, map(lines_of, typed["examples"]), strict=False))
-        version = projects.publish_guideline(
-            session, access.project, text=text, examples=by_label, summary=summary, user_id=access.user.id
-        )
-    return _to(request, "guideline_versions", access.project.slug, f"Version {version.version} is published.")

@@ -227,3 +227,19 @@ def test_a_draft_is_compared_with_the_current_version(db, review):
         ("added", "New."),
         ("added", "clickbait: You won't"),
     ]
+
+
+def test_single_items_can_be_asked_for_again_and_no_more_than_was_confirmed(db, review):
+    one, two = review.experts
+    first, second = answer_next(db, review, one, label=1), answer_next(db, review, one, label=0)
+    assert work(db, review, guidance.count_affected) == [0, 0]
+    assert work(db, review, guidance.count_affected, by_next_version=True) == [1, 1]
+    publish(db, review)
+    assert work(db, review, guidance.count_affected) == [1, 1]
+    items = work(db, review, guidance.affected_items)
+    assert [(i.item_id, i.answers) for i in items] == [(first.item_id, {1: 1}), (second.item_id, {0: 1})]
+    with pytest.raises(Conflict):
+        work(db, review, guidance.queue_again, [0, 1], user_id=two, expected=1)
+    assert work(db, review, guidance.queue_again, [], [second.item_id], user_id=two, expected=1) == 1
+    with db.read() as session:
+        assert guidance.returned(session, review.project_id, one) == {second.assignment_id}

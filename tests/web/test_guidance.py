@@ -3,7 +3,8 @@
 import pytest
 from sqlalchemy import select
 
-from app.db.tables import Annotation, Project, Suggestion
+from app.db.tables import Annotation, AuditEvent, Project, Suggestion
+from app.services import projects
 from tests.factories import make_items
 from tests.services.review_factories import add_round
 from tests.web.test_label import held, note_down
@@ -95,3 +96,46 @@ def test_a_new_version_is_announced_once_and_old_answers_are_asked_for_again(sce
 def test_others_get_nothing(scene, review, who, status):
     for path in ("/suggestions", "/guideline/versions"):
         assert scene.browser(who).get(scene.path(path)).status_code == status
+
+
+def draft(text="# New", **more):
+    return {"text": text, "summary": "Prices count now.", "examples": ["a", "b"]} | more
+
+
+def test_a_lead_sees_what_a_version_would_change_before_it_is_there(scene, review):
+    admin = scene.browser("admin")
+    whole = admin.post(scene.path("/guideline/preview"), draft(f"# New {HOSTILE}"))
+    part = admin.post(scene.path("/guideline/preview"), draft(f"# New {HOSTILE}"), headers={"HX-Request": "true"})
+    for reply in (whole, part):
+        assert reply.status_code == 200
+        assert "What it changes" in reply.text
+        assert (HOSTILE in reply.text, "&lt;script&gt;" in reply.text) == (False, True)
+    assert ("<html" in whole.text, "<html" in part.text) == (True, False)
+    assert "Prices count now." in whole.text, "what was typed stays"
+    with scene.db.read() as session:
+        assert projects.current_guideline(session, scene.project_id).version == 1
+
+
+def test_publishing_over_somebody_elses_version_shows_what_it_would_change(scene, review):
+    admin = scene.browser("admin")
+    assert admin.post(scene.path("/guideline"), draft(based_on=1)).status_code == 303
+    reply = admin.post(scene.path("/guideline"), draft("# Mine", based_on=1))
+    assert reply.status_code == 409
+    for words in ("Version 2 was published while you wrote", "# Mine", "<ins>", 'name="based_on" value="2"'):
+        assert words in reply.text
+    assert "Say in one sentence" in admin.post(scene.path("/guideline"), draft(summary=" ")).text
+
+
+def test_answers_are_asked_for_again_with_the_version_that_affects_them(scene, review):
+    expert, admin = scene.browser("expert"), scene.browser("admin")
+    note_down(expert, scene, assignment=held(expert, scene)[0], label=1)
+    page = admin.get(scene.path("/guideline")).text
+    assert "(1 answer)" in page
+    reply = admin.post(scene.path("/guideline"), draft(again=1))
+    assert reply.headers["location"] == scene.path("/guideline/versions")
+    assert "Answers asked for again: 1." in admin.get(scene.path("/guideline/versions")).text
+    with scene.db.read() as session:
+        (slot,) = session.scalars(select(Annotation).where(Annotation.requeued_by_id.is_not(None)))
+        assert slot.kind == "undone"
+        events = session.scalars(select(AuditEvent.action)).all()
+    assert {"guideline.published", "answers.queued_again"} <= set(events)

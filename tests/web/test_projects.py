@@ -153,6 +153,7 @@ def test_an_expert_cannot_change_settings_or_guideline(scene):
 
 def test_publishing_a_guideline_adds_a_version(scene):
     form = {"text": "# New\n\n<script>alert(1)</script>", "examples": ["plain ad", "<b>click</b>\nsecond"]}
+    form |= {"summary": "All of it."}
     browser = scene.browser("admin")
     assert browser.post(scene.path("/guideline"), form).status_code == 303
     page = browser.get(scene.path("/guideline")).text

@@ -107,6 +107,7 @@ TABLE = {
         POST /p/{slug}/practice/items/{item_id}/retire
         POST /p/{slug}/suggestions/{suggestion_id}
         POST /p/{slug}/guideline/again
+        POST /p/{slug}/guideline/preview
         POST /api/v1/projects/{slug}/suggestions/{suggestion_id}
         POST /api/v1/projects/{slug}/guideline
         POST /api/v1/projects/{slug}/guideline/again

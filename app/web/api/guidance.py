@@ -17,22 +17,32 @@ def list_versions(access: ExpertAccess, session: ReadSession) -> list[schemas.Gu
     return [schemas.GuidelineVersion.model_validate(found.row) for found in guidance.versions(session, access.project)]
 
 
-@router.post("/guideline", summary="Publish a new version", status_code=status.HTTP_201_CREATED)
+@router.post("/guideline", summary="Publish a new version", status_code=status.HTTP_201_CREATED, responses=errors(409))
 def publish(access: LeadAccess, session: WriteSession, body: schemas.NewGuideline) -> schemas.GuidelineVersion:
     """Answers given from now on name it; experts read the summary before their next text."""
     project = projects.get_project(session, access.project.slug)
-    version = projects.publish_guideline(
-        session, project, text=body.text, examples=body.examples, summary=body.summary, user_id=access.user.id
+    version = guidance.publish(
+        session,
+        project,
+        text=body.text,
+        examples=body.examples,
+        summary=body.summary,
+        based_on=body.based_on,
+        user_id=access.user.id,
     )
     return schemas.GuidelineVersion.model_validate(version)
 
 
-@router.post("/guideline/again", summary="Ask for answers of the open review again")
+@router.post("/guideline/again", summary="Ask for answers of the open review again", responses=errors(409))
 def queue_again(access: LeadAccess, session: WriteSession, body: schemas.Again) -> schemas.AskedAgain:
-    """Those with these labels that were given under an earlier version. The same experts answer once more, blind."""
+    """Those with these labels, or to these items, that were given under an earlier version. The same experts answer
+    once more, blind. `expected` refuses to ask for more answers than that."""
     labels = [label_index(access.project.labels, label) for label in body.labels]
     project = projects.get_project(session, access.project.slug)
-    return schemas.AskedAgain(answers=guidance.queue_again(session, project, labels, user_id=access.user.id))
+    count = guidance.queue_again(
+        session, project, labels, body.item_ids, expected=body.expected, user_id=access.user.id
+    )
+    return schemas.AskedAgain(answers=count)
 
 
 @router.get("/suggestions", summary="Questions and proposals about the guideline")

@@ -342,12 +342,17 @@ class NewGuideline(Body):
     text: str = Field(max_length=200_000)
     examples: dict[str, list[str]] = Field(default_factory=dict, description="By label, all that it shall have.")
     summary: str = Field(min_length=1, max_length=500)
+    based_on: int | None = Field(
+        None, ge=1, le=LARGEST_ID, description="The version that you had before you; refused if there is a newer one."
+    )
 
 
 class Again(Body):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"labels": ["clickbait"]}]})
 
-    labels: list[Label] = Field(min_length=1, max_length=9)
+    labels: list[Label] = Field(default_factory=list, max_length=9)
+    item_ids: list[Annotated[int, Field(ge=1, le=LARGEST_ID)]] = Field(default_factory=list, max_length=1000)
+    expected: int | None = Field(None, ge=0, le=LARGEST_ID, description="Ask for no more answers than this.")
 
 
 class AskedAgain(BaseModel):
