@@ -323,7 +323,7 @@ def test_ties_decided_while_the_worker_was_dead_are_taken_up_once(house):
     assert house.died_of(first) == -signal.SIGKILL, house.errors()
     with house.db.write() as session:
         for row in session.scalars(select(ConsensusLabel).where(ConsensusLabel.source == "tie")).all():
-            rounds.adjudicate(session, session.get_one(Round, round_id), row.item_id, 1, n_labels=2)
+            rounds.adjudicate(session, session.get_one(Round, round_id), row.item_id, 1, n_labels=2, reason="Rule.")
     second = house.bear()
     wait_for(house.db, round_id, "done")
     assert house.end(second) == 0, house.errors()
