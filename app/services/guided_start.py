@@ -21,7 +21,8 @@ _LABEL_WORDS = 15  # a guideline shorter than this says too little to label by
 
 @dataclass(frozen=True)
 class Step:
-    """``state`` is done, missing (to be done before a round), optional (a round does without it) or running.
+    """``state`` is done, missing (to be done before a round), optional (a round does without it), running, or
+    ready (the round can be started).
 
     ``summary`` says what is there, ``missing`` what is not, ``later`` whether it can be changed afterwards, or why
     not.
@@ -158,12 +159,12 @@ def _experts(session: Session, project: Project, settings: ProjectSettings) -> S
 def _round(session: Session, project: Project, settings: ProjectSettings) -> Step:
     begun = rounds.list_rounds(session, project.id)
     later = "Can be changed at any time, for the next round: a round keeps the settings it began with."
-    summary = f"{settings.round_size:,} items, {settings.overlap} experts each"
+    summary = f"{settings.round_size:,} items, {settings.overlap} expert{'s' if settings.overlap > 1 else ''} each"
     if begun:
         newest = begun[-1]
         return Step("round", "The round", "done", f"Round {newest.number} has been started", [], later)
     missing = rounds.obstacles(session, project)
-    return Step("round", "The round", "missing" if missing else "optional", summary, missing, later)
+    return Step("round", "The round", "missing" if missing else "ready", summary, missing, later)
 
 
 def review_time(session: Session, project: Project) -> ReviewTime:

@@ -21,6 +21,7 @@ STATE_WORDS = {
     "missing": ("to do", "warn"),
     "optional": ("optional", "neutral"),
     "running": ("running", "info"),
+    "ready": ("ready", "accent"),
 }
 ROUND_FIELDS = ("overlap", "round_size", "control_share", "evaluation_share", "strategy")
 
@@ -46,8 +47,9 @@ def _page(
             "review": guided_start.review_time(session, project),
             "obstacles": rounds.obstacles(session, project),
             "begun": bool(rounds.list_rounds(session, project.id)),
-            "no_worker": no_worker(session, settings),
         }
+        waits = any(step.state == "running" for step in context["steps"])
+        context["no_worker"] = waits and no_worker(session, settings)
     values = project_forms.shown(projects.settings_of(project)) | {
         "text": guideline.text or guideline_template(project.labels),
         "examples": ["\n".join(guideline.examples.get(label, [])) for label in project.labels],

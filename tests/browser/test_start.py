@@ -68,7 +68,7 @@ def test_an_admin_gets_from_an_empty_project_to_a_started_round(empty_site, chro
     try_the_prelabeller(ada)
     invite_an_expert(ada, chrome)
 
-    expect(state(ada, "round")).to_have_text("optional")
+    expect(state(ada, "round")).to_have_text("ready")
     ada.get_by_role("button", name="Start round 1").click()
     ada.wait_for_url("**/rounds/1")
     assert ada.problems == []

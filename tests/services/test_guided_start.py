@@ -36,7 +36,7 @@ def test_what_is_there_is_done(db):
             "pool": "done",
             "experts": "done",
         }
-        assert found["round"] == "optional"
+        assert found["round"] == "ready"
 
 
 def test_an_import_under_way_is_said(db):
