@@ -349,13 +349,20 @@ def affected(
 ) -> list[Assignment]:
     """The open review's answers with one of the labels, or to one of the items, given under an earlier version of the
     guideline."""
-    current = projects.current_guideline(session, project_id)
-    query = (
-        _standing(project_id, newer_than=current.id)
-        .where(Annotation.label.in_(labels) | Assignment.item_id.in_(items))
-        .order_by(Assignment.id)
-    )
+    query = _chosen(session, project_id, labels, items).order_by(Assignment.id)
     return list(session.scalars(query.with_for_update(of=Assignment)))
+
+
+def number_affected(session: Session, project_id: int, labels: Sequence[int] = (), items: Sequence[int] = ()) -> int:
+    """How many ``affected`` would find."""
+    chosen = _chosen(session, project_id, labels, items).subquery()
+    return session.scalar(select(func.count()).select_from(chosen)) or 0
+
+
+def _chosen(session: Session, project_id: int, labels: Sequence[int], items: Sequence[int]) -> Select[*tuple[Any, ...]]:
+    current = projects.current_guideline(session, project_id)
+    standing = _standing(project_id, newer_than=current.id)
+    return standing.where(Annotation.label.in_(labels) | Assignment.item_id.in_(items))
 
 
 def count_affected(session: Session, project: Project, *, by_next_version: bool = False) -> list[int]:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Form, Request, Response
 from markupsafe import Markup
 from sqlalchemy.orm import Session
 
-from app.errors import Conflict, InvalidInput
+from app.errors import InvalidInput
 from app.services import guidance, projects
 from app.services.guidance import MAX_TEXT, Line
 from app.web import i18n
@@ -16,7 +16,7 @@ from app.web.deps import Db, ExpertAccess, LeadAccess, ProjectAccess, ReadSessio
 from app.web.differing import marked_lines
 from app.web.i18n import _
 from app.web.label import Labeller
-from app.web.render import form_errors, is_htmx, redirect, render
+from app.web.render import form_errors, is_htmx, plural, redirect, render
 
 router = APIRouter(prefix="/p/{slug}")
 Words = Annotated[str, Form(max_length=MAX_TEXT)]
@@ -71,7 +71,12 @@ def suggest(
 
 
 def _form(request: Request, **context: Any) -> Response:
-    values: dict[str, Any] = {"key": secrets.token_hex(16), "receipt": False} | context
+    values: dict[str, Any] = {
+        "key": secrets.token_hex(16),
+        "receipt": False,
+        "plain": False,
+        "assignment": "",
+    } | context
     return render(request, "_suggest.html", **values)
 
 
@@ -112,11 +117,7 @@ def versions_page(request: Request, access: ExpertAccess, session: ReadSession) 
         "guideline_versions.html",
         versions=guidance.versions(session, access.project),
         marked=marked,
-        asked_again=[
-            len(guidance.affected(session, access.project.id, [label])) for label in range(len(access.project.labels))
-        ]
-        if access.is_lead
-        else [],
+        asked_again=guidance.count_affected(session, access.project) if access.is_lead else [],
     )
 
 
@@ -129,18 +130,38 @@ def seen(access: Labeller, session: WriteSession) -> None:
     guidance.note_seen(session, access.project.id, access.user)
 
 
+@router.get("/guideline/again", name="choose_again")
+def choose_page(request: Request, access: LeadAccess, db: Db) -> Response:
+    return _choose(request, db, access)
+
+
+def _choose(request: Request, db: Db, access: ProjectAccess, **context: Any) -> Response:
+    """By label or text by text; what was chosen comes back with the number of answers to confirm."""
+    with db.read() as session:
+        counts = guidance.count_affected(session, access.project)
+        items = guidance.affected_items(session, access.project)
+        if "chosen" in context and not context.get("errors"):
+            chosen = context["chosen"]
+            context["expected"] = guidance.number_affected(session, access.project.id, **chosen)
+    values = {"counts": counts, "items": items, "chosen": {"labels": [], "items": []}, "expected": None} | context
+    return render(request, "guideline_again.html", **values)
+
+
 @router.post("/guideline/again", name="queue_again")
 def queue_again(
     request: Request,
     access: LeadAccess,
+    db: Db,
     session: WriteSession,
-    labels: Annotated[list[int], Form()] = [],  # noqa: B006 - FastAPI copies it
-    expected: Annotated[int, Form()] = -1,
+    labels: Annotated[list[int], Form(max_length=9)] = [],  # noqa: B006 - FastAPI copies it
+    items: Annotated[list[int], Form(max_length=1000)] = [],  # noqa: B006 - as above
+    expected: Annotated[int | None, Form()] = None,
 ) -> Response:
-    """``expected`` is the count that the page showed: had it grown since, more would be asked than was confirmed."""
-    project = projects.get_project(session, access.project.slug)
-    if expected >= 0 and len(guidance.affected(session, project.id, labels)) > expected:
-        raise Conflict("More answers have come in since. Look at the numbers again.")
-    count = guidance.queue_again(session, project, labels, user_id=access.user.id)
-    url = request.url_for("guideline_versions", slug=project.slug).path
-    return redirect(request, url, flash=f"{count} answers are asked for again.")
+    """Without ``expected``, the number that a page showed for confirmation, that number is shown."""
+    chosen = {"labels": labels, "items": items}
+    if expected is None and (labels or items):
+        return _choose(request, db, access, chosen=chosen)
+    with form_errors(lambda errors: _choose(request, db, access, chosen=chosen, errors=errors)):
+        count = guidance.queue_again(session, access.project, labels, items, user_id=access.user.id, expected=expected)
+    url = request.url_for("guideline_versions", slug=access.project.slug).path
+    return redirect(request, url, flash=f"{plural(count, 'answer')} asked for again.")

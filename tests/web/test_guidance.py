@@ -1,5 +1,7 @@
 """Asking about the guideline, as expert, lead and outsider; and what experts are told of a new version."""
 
+import re
+
 import pytest
 from sqlalchemy import select
 
@@ -47,8 +49,11 @@ def ids(scene):
 
 def test_without_script_the_form_leads_to_the_list(scene, review):
     expert = scene.browser("expert")
+    (one, *_rest) = held(expert, scene)
     page = expert.get(scene.path("/label")).text
     assert scene.path("/suggestions") in page
+    form = re.search(r'<form id="suggest".*?</form>', page, re.DOTALL)[0]
+    assert f'name="assignment" value="{one}"' in form, "it speaks of the text in hand"
     reply = expert.post(
         scene.path("/suggestions"), {"kind": "question", "text": "x", "key": "k" * 12, "assignment": ""}
     )
@@ -139,3 +144,39 @@ def test_answers_are_asked_for_again_with_the_version_that_affects_them(scene, r
         assert slot.kind == "undone"
         events = session.scalars(select(AuditEvent.action)).all()
     assert {"guideline.published", "answers.queued_again"} <= set(events)
+
+
+def test_an_answer_of_ones_own_can_be_asked_about_later(scene, review):
+    expert = scene.browser("expert")
+    (one, *_rest) = held(expert, scene)
+    note_down(expert, scene, assignment=one, label=1)
+    page = expert.get(scene.path("/answers")).text
+    form = re.search(r'<form class="suggest".*?</form>', page, re.DOTALL)[0]
+    assert ("hx-post" in form, f'name="assignment" value="{one}"' in form) == (False, True)
+    key = re.search(r'name="key" value="(\w+)"', form)[1]
+    sent = expert.post(
+        scene.path("/suggestions"), {"key": key, "assignment": one, "kind": "example", "label": 0, "text": "x"}
+    )
+    assert sent.status_code == 303
+    with scene.db.read() as session:
+        assert session.scalars(select(Suggestion.label)).all() == [0]
+
+
+def test_single_texts_are_chosen_counted_and_confirmed_without_script(scene, review):
+    expert, admin = scene.browser("expert"), scene.browser("admin")
+    (one, *_rest) = held(expert, scene)
+    assert "Nothing to ask again" in admin.get(scene.path("/guideline/again")).text
+    note_down(expert, scene, assignment=one, label=1)
+    admin.post(scene.path("/guideline"), draft())
+    page = admin.get(scene.path("/guideline/again")).text
+    assert (HOSTILE in page, "Expert" in page) == (False, False), "texts, and not whose answers they are"
+    item = re.search(r'name="items" value="(\d+)"', page)[1]
+    preview = admin.post(scene.path("/guideline/again"), {"items": item})
+    assert "1 answer would be asked for again" in preview.text
+    with scene.db.read() as session:
+        assert session.scalars(select(Annotation).where(Annotation.kind == "undone")).all() == []
+    done = admin.post(scene.path("/guideline/again"), {"items": item, "expected": 1})
+    assert done.headers["location"] == scene.path("/guideline/versions")
+    assert admin.post(scene.path("/guideline/again"), {}).status_code == 422
+    with scene.db.read() as session:
+        assert len(session.scalars(select(Annotation).where(Annotation.kind == "undone")).all()) == 1

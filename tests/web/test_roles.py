@@ -106,6 +106,7 @@ TABLE = {
         POST /p/{slug}/practice/examples
         POST /p/{slug}/practice/items/{item_id}/retire
         POST /p/{slug}/suggestions/{suggestion_id}
+        GET /p/{slug}/guideline/again
         POST /p/{slug}/guideline/again
         POST /p/{slug}/guideline/preview
         POST /api/v1/projects/{slug}/suggestions/{suggestion_id}
