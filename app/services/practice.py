@@ -87,7 +87,9 @@ def add_examples(session: Session, project: Project, *, user_id: int) -> int:
     return added
 
 
-def retire(session: Session, project_id: int, item_id: int, *, user_id: int | None, now: datetime | None = None) -> None:
+def retire(
+    session: Session, project_id: int, item_id: int, *, user_id: int | None, now: datetime | None = None
+) -> None:
     """Take an item out; answers to it stay stored. Raises NotFound."""
     row = session.scalar(
         select(PracticeItem).where(

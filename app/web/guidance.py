@@ -143,7 +143,12 @@ def _choose(request: Request, db: Db, access: ProjectAccess, **context: Any) -> 
         if "chosen" in context and not context.get("errors"):
             chosen = context["chosen"]
             context["expected"] = guidance.number_affected(session, access.project.id, **chosen)
-    values = {"counts": counts, "items": items, "chosen": {"labels": [], "items": []}, "expected": None} | context
+    values: dict[str, Any] = {
+        "counts": counts,
+        "items": items,
+        "chosen": {"labels": [], "items": []},
+        "expected": None,
+    } | context
     return render(request, "guideline_again.html", **values)
 
 
