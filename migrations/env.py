@@ -8,7 +8,7 @@ from sqlalchemy.types import JSON
 
 from app.config import get_settings
 from app.db.base import UtcDateTime
-from app.db.migrate import migration_connection
+from app.db.migrate import is_known, migration_connection
 from app.db.tables import Base
 
 
@@ -29,6 +29,7 @@ def run(connection: Connection) -> None:
         render_item=render_item,
         render_as_batch=True,  # SQLite alters a table by copying it
         compare_type=True,
+        include_name=is_known,
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, event, text
 
 from app.db.base import Base
 from app.db.engine import make_engine
+from app.db.tables import search
 from app.errors import Conflict, Unavailable
 from app.resources import resource
 
@@ -75,7 +76,13 @@ def check(url: str) -> None:
 def differences(url: str) -> list[Any]:
     """What Alembic would put into the next revision; empty when migrations and tables agree."""
     with _connection(url) as connection:
-        return list(compare_metadata(MigrationContext.configure(connection), Base.metadata))
+        compared = MigrationContext.configure(connection, opts={"include_name": is_known})
+        return list(compare_metadata(compared, Base.metadata))
+
+
+def is_known(name: str | None, kind: str, _: object) -> bool:
+    """Alembic's ``include_name``: what is of the database alone stays out of the comparison."""
+    return not search.is_ours(name, kind)
 
 
 @contextmanager

@@ -1,8 +1,8 @@
-"""The pool: upload a file, say what its columns are, watch the import, look through the items."""
+"""The pool: upload a file, say what its columns are, watch the import."""
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Form, Query, Request, Response, UploadFile
+from fastapi import APIRouter, Depends, Form, Request, Response, UploadFile
 
 from app.ml.artifacts import ArtifactStore
 from app.services import pool
@@ -17,7 +17,7 @@ IMPORT_WORDS = {
     "done": ("done", "good"),
     "failed": ("failed", "bad"),
 }
-_PAGE = 50
+_FIRST = 5
 _IMPORTS = 5
 
 
@@ -29,19 +29,16 @@ Store = Annotated[ArtifactStore, Depends(artifact_store)]
 
 
 @router.get("", name="pool")
-def pool_page(request: Request, db: Db, access: ViewerAccess, after: Annotated[int, Query(ge=-1)] = -1) -> Response:
-    return _page(request, db, access, after)
+def pool_page(request: Request, db: Db, access: ViewerAccess) -> Response:
+    return _page(request, db, access)
 
 
-def _page(
-    request: Request, db: Db, access: ProjectAccess, after: int = -1, errors: dict[str, str] | None = None
-) -> Response:
+def _page(request: Request, db: Db, access: ProjectAccess, errors: dict[str, str] | None = None) -> Response:
     with db.read() as session:
-        items = pool.list_items(session, access.project.id, after_ordinal=after, limit=_PAGE)
+        items = pool.list_items(session, access.project.id, limit=_FIRST)
         imports = pool.list_imports(session, access.project.id, limit=_IMPORTS)
         summary = pool.newest_summary(session, access.project.id)
-    more = items[-1].ordinal if len(items) == _PAGE else None
-    context: dict[str, Any] = {"items": items, "imports": imports, "after": after, "more": more, "summary": summary}
+    context: dict[str, Any] = {"items": items, "imports": imports, "summary": summary}
     return render(request, "pool.html", import_words=IMPORT_WORDS, errors=errors or {}, **context)
 
 

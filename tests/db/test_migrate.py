@@ -39,6 +39,19 @@ def described(engine: Engine) -> dict[str, dict[str, list[str]]]:
     """Everything that Alembic's comparison leaves out too: checks, index conditions, the names of constraints."""
     inspector = inspect(engine)
     tables = set(inspector.get_table_names()) - {"alembic_version"}
+    if engine.dialect.name == "sqlite":
+        return _described(inspector, tables) | {"search": {"sql": search_of(engine)}}
+    return _described(inspector, tables)
+
+
+def search_of(engine: Engine) -> list[str]:
+    """The text index and its triggers as they were made: a copy of ``items`` would have dropped the triggers."""
+    wanted = "SELECT sql FROM sqlite_master WHERE name LIKE 'items_search%' AND sql IS NOT NULL ORDER BY name"
+    with engine.connect() as connection:
+        return list(connection.scalars(text(wanted)))
+
+
+def _described(inspector, tables: set[str]) -> dict[str, dict[str, list[str]]]:
     return {
         table: {
             "columns": sorted(f"{c['name']} {c['type']!r} {c['nullable']}" for c in inspector.get_columns(table)),

@@ -84,6 +84,8 @@ TABLE = {
         GET /p/{slug}/guideline
         GET /p/{slug}/pool
         GET /p/{slug}/pool/imports/{import_id}
+        GET /p/{slug}/pool/items
+        GET /p/{slug}/pool/items/{item_id}
         GET /p/{slug}/dry-runs
         GET /p/{slug}/dry-runs/{run_id}
         GET /p/{slug}/baseline
@@ -95,6 +97,8 @@ TABLE = {
         GET /p/{slug}/alignment/chart.json
         GET /p/{slug}/alignment/figures.csv
         GET /api/v1/projects/{slug}/items
+        GET /api/v1/projects/{slug}/items/search
+        GET /api/v1/projects/{slug}/items/{item_id}
         GET /api/v1/projects/{slug}/imports/{import_id}
         GET /api/v1/projects/{slug}/rounds
         GET /api/v1/projects/{slug}/rounds/{number}

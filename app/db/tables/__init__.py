@@ -9,9 +9,11 @@ from app.db.tables.pool import Import, Item
 from app.db.tables.projects import AuditEvent, GuidelineVersion, Project
 from app.db.tables.review import AdjudicationVote, Annotation, Assignment, ConsensusLabel, PairView
 from app.db.tables.rounds import BoundaryPair, Round, RoundItem, StageRun, Worker
+from app.db.tables.search import ITEMS_SEARCH
 from app.db.tables.setup import Baseline, BaselineLabel, DryRun
 
 __all__ = [
+    "ITEMS_SEARCH",
     "AdjudicationVote",
     "Annotation",
     "ApiToken",

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import (
     CheckConstraint,
     ForeignKey,
+    Index,
     LargeBinary,
     SmallInteger,
     String,
@@ -49,7 +50,10 @@ class Prediction(Base):
     ``score`` is that of ``label``."""
 
     __tablename__ = "predictions"
-    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012
+    __table_args__ = (
+        Index("ix_predictions_score", "model_version_id", "label", "score", "item_id"),
+        {"sqlite_with_rowid": False},
+    )
 
     model_version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"), primary_key=True)
     item_id: Mapped[int] = mapped_column(ForeignKey("items.id"), primary_key=True)

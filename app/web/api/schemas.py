@@ -131,6 +131,91 @@ class ItemPage(BaseModel):
     next_after: int | None = Field(description="Send it as `after` for the next page; null on the last one.")
 
 
+class BrowsedItem(Given):
+    """`label` and `consensus` are indices into the project's labels; `rounds` holds (number, why it was chosen)."""
+
+    id: int
+    ordinal: int
+    external_id: str | None
+    text: str
+    label: int | None
+    score: float | None
+    rounds: list[tuple[int, str]]
+    consensus: int | None
+    source: str | None
+
+
+class Browsed(Given):
+    items: list[BrowsedItem]
+    order: str = Field(description="The order that the items are in.")
+    version: int | None = Field(description="The model version whose predictions these are.")
+    next: str | None = Field(description="Send it as `after` for the next page; null on the last one.")
+
+
+class VersionSaid(Given):
+    version: int
+    round_number: int | None = Field(description="Null for the pre-labeller.")
+    engine: str
+    label: int
+    score: float
+    scores: list[float]
+
+
+class AnswerGiven(Given):
+    expert: str
+    kind: str = Field(description="`blind`, `revised` after the pair was shown, or `undone`.")
+    label: int | None
+    guideline_version: int
+    flagged: bool
+    note: str | None
+    seconds: float | None
+    asked_again_by: str | None
+    when: datetime
+
+
+class PairMember(Given):
+    item_id: int
+    text: str
+    similarity: float
+    our_label: int
+    their_label: int
+
+
+class RoundPart(Given):
+    number: int
+    state: str
+    reason: str
+    detail: dict[str, Any]
+    propensity: float | None
+    split: str | None
+    model_label: int
+    model_score: float
+    pairs: list[PairMember]
+    answers: list[AnswerGiven]
+    label: int | None
+    source: str | None
+    decided_by: str | None
+    decision_reason: str | None
+    clause: str | None
+    decided_at: datetime | None
+
+
+class BaselineSaid(Given):
+    filename: str
+    label: int
+    votes: int
+    votes_total: int
+
+
+class ItemHistory(Given):
+    item: Item
+    imported_from: str | None
+    imported_at: datetime | None
+    versions: list[VersionSaid]
+    rounds: list[RoundPart]
+    baselines: list[BaselineSaid]
+
+
 class Mapping(Body):
     """Which columns of a file are what."""
 

@@ -74,6 +74,7 @@ def test_the_document_has_a_command_for_every_route():
         path = re.sub(r"/projects/ads", "/projects/{slug}", found["url"].partition("?")[0])
         path = re.sub(r"/rounds/1", "/rounds/{number}", path)
         path = path.replace("/ties/1", "/ties/{item_id}").replace("/imports/1", "/imports/{import_id}")
+        path = path.replace("/items/1", "/items/{item_id}")
         path = path.replace("/rulings/1", "/rulings/{item_id}").replace(
             "/suggestions/1", "/suggestions/{suggestion_id}"
         )
