@@ -1,19 +1,24 @@
 """Errors that a person may read: each class carries its HTTP status and is turned into a page in one place."""
 
+from collections.abc import Mapping
 from typing import Any
 
 
 class LinecallError(Exception):
     """Base of every error that is meant for a user.
 
-    ``message`` is one plain sentence; ``detail`` is JSON-serialisable and says which field or row.
+    ``message`` is one plain sentence in English; ``detail`` is JSON-serialisable and says which field or row. A
+    sentence with ``%(name)s`` in it is filled in from ``values``, which are kept apart, so that a page can say the
+    same in another language.
     """
 
     status = 400
 
-    def __init__(self, message: str, **detail: Any) -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(self, message: str, *, values: Mapping[str, Any] | None = None, **detail: Any) -> None:
+        self.template = message
+        self.values = values
+        self.message = message % values if values else message
+        super().__init__(self.message)
         self.detail = detail
 
 

@@ -1,4 +1,4 @@
-"""Brings app/locales/*.po up to date with the sentences in app/web and templates; what is new comes untranslated.
+"""Brings app/locales/*.po up to date with the sentences of pages and errors; what is new comes untranslated.
 
     python scripts/translations.py [--check]
 
@@ -6,29 +6,37 @@
 """
 
 import sys
-import tomllib
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
-from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
+from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_file
 from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCALES = ROOT / "app" / "locales"
+ERRORS = (
+    *("InvalidInput", "NotSignedIn", "Forbidden", "NotFound", "Conflict", "Gone", "TooLarge", "Unavailable"),
+    *("LinecallError", "TooManyAttempts"),
+)
+ENGLISH_ONLY = {"baseline", "dry_runs", "people", "pool", "project_forms", "projects", "rounds", "start"}
+EXPERTS_MEET = (  # services whose errors can come before an expert; the other pages are in English only
+    *("accounts", "annotations", "contrast", "guidance", "identities", "invitations", "passwords", "practice"),
+    *("preferences", "rounds", "rulings"),
+)
 
 
 def sentences() -> Catalog:
+    """What the pages say, and what the errors say that whoever answers can meet."""
     catalogue = Catalog(project="Linecall", charset="utf-8")
-    mappings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["babel"]["mappings"]
-    methods = [(mapping["pattern"], mapping["method"]) for mapping in mappings]
-    options = {m["pattern"]: {k: v for k, v in m.items() if k not in ("pattern", "method")} for m in mappings}
-    keywords = DEFAULT_KEYWORDS | {"N_": None}
-    for folder in ("app/web", "templates"):
-        patterns = [(pattern.removeprefix(folder + "/"), method) for pattern, method in methods]
-        chosen = {pattern.removeprefix(folder + "/"): value for pattern, value in options.items()}
-        here = [(pattern, method) for pattern, method in patterns if "/" not in pattern.removeprefix("**")]
-        for _file, _line, message, _comments, context in extract_from_dir(
-            str(ROOT / folder), here, chosen, keywords=keywords
+    keywords = DEFAULT_KEYWORDS | {"N_": None} | dict.fromkeys(ERRORS)
+    services = [ROOT / "app" / "services" / f"{name}.py" for name in EXPERTS_MEET]
+    sources = [("jinja2", path) for path in sorted((ROOT / "templates").glob("*.html"))]
+    web = [path for path in sorted((ROOT / "app" / "web").glob("*.py")) if path.stem not in ENGLISH_ONLY]
+    sources += [("python", path) for path in web + services]
+    for method, path in sources:
+        options = {"trimmed": "true"} if method == "jinja2" else {}
+        for _line, message, _comments, context in extract_from_file(
+            method, str(path), keywords=keywords, options=options
         ):
             catalogue.add(message, context=context)
     return catalogue

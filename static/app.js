@@ -2,13 +2,15 @@
 
 // Everything here adds comfort; pages work without it.
 
+// The page's language, not the browser's; of the English ones the order in which 23 Nov cannot be misread.
+const language = document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang;
+
 function localTimes(root) {
   const day = { day: "numeric", month: "short", year: "numeric" };
   const styles = { date: day, datetime: { ...day, hour: "2-digit", minute: "2-digit" } };
   for (const element of root.querySelectorAll("time[data-local]")) {
     const style = styles[element.dataset.local];
-    // British order whatever the browser's language: the page is in English, and 23 Nov cannot be misread.
-    element.textContent = new Intl.DateTimeFormat("en-GB", style).format(new Date(element.dateTime));
+    element.textContent = new Intl.DateTimeFormat(language, style).format(new Date(element.dateTime));
     element.removeAttribute("data-local");
   }
 }
@@ -27,7 +29,7 @@ async function copy(button) {
   } catch {
     document.execCommand("copy"); // plain HTTP has no clipboard object
   }
-  button.textContent = "Copied";
+  button.textContent = button.dataset.copied;
 }
 
 function prepare(root) {

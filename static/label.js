@@ -87,7 +87,7 @@
     if (!paces.length || !left) return "";
     const sorted = [...paces].sort((a, b) => a - b);
     const minutes = (left * sorted[Math.floor(sorted.length / 2)]) / 60;
-    if (minutes >= 90) return fill(words.hours, { n: (Math.round(minutes / 30) / 2).toLocaleString() });
+    if (minutes >= 90) return fill(words.hours, { n: (Math.round(minutes / 30) / 2).toLocaleString(document.documentElement.lang) });
     return minutes < 1.5 ? words.minute : fill(words.minutes, { n: Math.round(minutes) });
   }
 

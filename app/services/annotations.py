@@ -96,7 +96,7 @@ def _check(answer: Answer, n_labels: int) -> None:
         raise InvalidInput("There is no such label.", field="label")
     _check_key(answer.key)
     if answer.note is not None and len(answer.note) > MAX_NOTE:
-        raise InvalidInput(f"A note can have {MAX_NOTE} characters at most.", field="note")
+        raise InvalidInput("A note can have %(n)s characters at most.", values={"n": MAX_NOTE}, field="note")
     if answer.seconds is not None and not 0 <= answer.seconds < 1e6:
         raise InvalidInput("The time taken is not plausible.", field="seconds")
 
@@ -189,7 +189,7 @@ def skip(
     A repeated skip of the same slot changes nothing.
     """
     if len(reason) > MAX_NOTE:
-        raise InvalidInput(f"A reason can have {MAX_NOTE} characters at most.", field="reason")
+        raise InvalidInput("A reason can have %(n)s characters at most.", values={"n": MAX_NOTE}, field="reason")
     assignment = session.scalar(
         select(Assignment)
         .join(Round, Round.id == Assignment.round_id)

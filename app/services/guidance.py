@@ -65,7 +65,7 @@ def suggest(
     if kind not in ("question", "example"):
         raise InvalidInput("Ask a question or propose an example.", field="kind")
     if not text or len(text) > MAX_TEXT:
-        raise InvalidInput(f"Write a sentence or two, {MAX_TEXT:,} characters at most.", field="text")
+        raise InvalidInput("Write a sentence or two, %(n)s characters at most.", values={"n": MAX_TEXT}, field="text")
     item_id = None if assignment_id is None else _own_item(session, project.id, author_id, assignment_id)
     if kind == "example" and (label is None or not 0 <= label < len(project.labels)):
         raise InvalidInput("Choose the label that the example has.", field="label")

@@ -94,7 +94,10 @@ def _by_address(session: Session, who: Identity, policy: Policy, invitation: str
     if invitation:
         invitations.look_up(session, invitation, now)  # before an account is made for a link that is spent
     elif not policy.auto_create:
-        raise Forbidden(f"There is no account for {email}. Open your invitation link, and sign in from there.")
+        raise Forbidden(
+            "There is no account for %(email)s. Open your invitation link, and sign in from there.",
+            values={"email": email},
+        )
     name = accounts.clean_name(who.name or email.partition("@")[0])
     with _first(session):
         user = accounts.insert_user(session, email=email, name=name, password_hash=None, now=now)

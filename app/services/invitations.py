@@ -122,7 +122,7 @@ def accept_as(session: Session, token: str, user: User, now: datetime | None = N
 
 def _check_address(row: Invitation, email: str) -> None:
     if row.email is not None and row.email != email:
-        raise InvalidInput(f"This invitation is for {row.email}.", field="email")
+        raise InvalidInput("This invitation is for %(email)s.", values={"email": row.email}, field="email")
 
 
 def _use(session: Session, row: Invitation, user_id: int, now: datetime) -> None:
@@ -145,7 +145,9 @@ def _spend(session: Session, invitation_id: int, user_id: int, now: datetime, wh
 
 
 def _gone(what: str) -> Gone:
-    return Gone(f"This {what} link has been used or has expired. Ask for a new one.")
+    if what == "invitation":
+        return Gone("This invitation link has been used or has expired. Ask for a new one.")
+    return Gone("This sign-in link has been used or has expired. Ask for a new one.")
 
 
 def open_invitations(session: Session, project_id: int, now: datetime | None = None) -> Sequence[Invitation]:

@@ -21,9 +21,9 @@ _slots = threading.BoundedSemaphore(4)
 def check_strength(password: str) -> None:
     """Raises InvalidInput (field ``password``). Length is what counts, so there are no rules about symbols."""
     if len(password) < SHORTEST:
-        raise InvalidInput(f"Use at least {SHORTEST} characters.", field="password")
+        raise InvalidInput("Use at least %(n)s characters.", values={"n": SHORTEST}, field="password")
     if len(password) > LONGEST:
-        raise InvalidInput(f"Use at most {LONGEST} characters.", field="password")
+        raise InvalidInput("Use at most %(n)s characters.", values={"n": LONGEST}, field="password")
     if len(set(password)) < 4:
         raise InvalidInput("Use more than three different characters.", field="password")
 

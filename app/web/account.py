@@ -31,7 +31,6 @@ def _page(request: Request, db: Db, access: accounts.Access, **context: Any) -> 
     with db.read() as session:
         sessions = accounts.active_sessions(session, access.user.id)
         tokens = accounts.api_tokens(session, access.user.id)
-    i18n.use_language_of(request)
     prefs = preferences.get(access.user)
     context = {
         "sessions": sessions,
@@ -55,7 +54,7 @@ def _break_choices(present: int) -> list[tuple[int, str]]:
 def rename(request: Request, db: Db, access: SignedIn, session: WriteSession, name: Text = "") -> Response:
     with form_errors(lambda errors: _page(request, db, access, errors=errors, values={"name": name})):
         accounts.rename(session, access.user.id, name)
-    return redirect(request, "/account", flash="Your name is saved.")
+    return redirect(request, "/account", flash=_("Your name is saved."))
 
 
 @router.post("/password", name="change_password")
@@ -71,19 +70,19 @@ def change_password(
     with form_errors(lambda errors: _page(request, db, access, errors=errors)):
         accounts.require_password(reading, access.user.id, current)
         accounts.set_password(writing, access.user.id, password, keep=access.session_id)
-    return redirect(request, "/account", flash="Your password is changed. Other browsers have been signed out.")
+    return redirect(request, "/account", flash=_("Your password is changed. Other browsers have been signed out."))
 
 
 @router.post("/sessions/{session_id}/revoke", name="revoke_session")
 def revoke_session(request: Request, session_id: int, access: SignedIn, session: WriteSession) -> Response:
     accounts.revoke_session(session, access.user.id, session_id)
-    return redirect(request, "/account", flash="That browser is signed out.")
+    return redirect(request, "/account", flash=_("That browser is signed out."))
 
 
 @router.post("/sessions/revoke-others", name="revoke_other_sessions")
 def revoke_other_sessions(request: Request, access: SignedIn, session: WriteSession) -> Response:
     accounts.revoke_all_sessions(session, access.user.id, keep=access.session_id)
-    return redirect(request, "/account", flash="All other browsers are signed out.")
+    return redirect(request, "/account", flash=_("All other browsers are signed out."))
 
 
 @router.post("/tokens", name="create_api_token")
@@ -99,7 +98,7 @@ def create_api_token(
     values = {"token_name": token_name, "days": str(days), "scopes": scopes}
     again = form_errors(lambda errors: _page(request, db, access, errors=errors, values=values))
     with again, db.write() as session:
-        token, _ = accounts.create_api_token(
+        token, _row = accounts.create_api_token(
             session, access.user.id, token_name, days=days or None, scopes=scopes.split()
         )
     return _page(request, db, access, new_token=token)
@@ -108,4 +107,4 @@ def create_api_token(
 @router.post("/tokens/{token_id}/revoke", name="revoke_api_token")
 def revoke_api_token(request: Request, token_id: int, access: SignedIn, session: WriteSession) -> Response:
     accounts.revoke_api_token(session, access.user.id, token_id)
-    return redirect(request, "/account", flash="The token is revoked.")
+    return redirect(request, "/account", flash=_("The token is revoked."))

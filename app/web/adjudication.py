@@ -7,7 +7,6 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from app.db.tables import Round
 from app.errors import Forbidden
 from app.services import overview, projects, rounds, rulings
-from app.web import i18n
 from app.web.deps import Db, ExpertAccess, LeadAccess, ProjectAccess, ReadSession, WriteSession
 from app.web.i18n import _
 from app.web.render import form_errors, redirect, render
@@ -55,7 +54,6 @@ def decide(
     reason: Words = "",
     clause: Words = "",
 ) -> Response:
-    i18n.use_language_of(request)
     typed = Ground(reason=reason, clause=clause)
     work = _vote if access.role == "expert" else _decide
 

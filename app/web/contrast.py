@@ -7,7 +7,6 @@ from fastapi import APIRouter, Form, Request, Response
 
 from app.services import contrast, projects
 from app.services.annotations import Answer
-from app.web import i18n
 from app.web.deps import Db
 from app.web.differing import marked
 from app.web.i18n import _
@@ -52,7 +51,6 @@ def revise(
     key: Annotated[str, Form()],
     reason: Annotated[str, Form()] = "",
 ) -> Response:
-    i18n.use_language_of(request)
     answer = Answer(assignment, label, key, note=reason)
     project, expert_id = access.project, access.user.id
     n_labels = len(project.labels)

@@ -19,7 +19,8 @@ from app.db.tables import Project, User
 from app.errors import Forbidden, NotFound, NotSignedIn
 from app.services import accounts
 from app.services.accounts import Access, Role, Scope
-from app.web import security
+from app.web import i18n, security
+from app.web.i18n import N_
 
 
 async def get_database(request: Request) -> Database:
@@ -64,6 +65,7 @@ async def find_access(request: Request, database: Db) -> Access | None:
     if access is not None and access.token is not None and accounts.is_due(access.token):
         token_id = access.token.id
         await run_in_threadpool(database.run_write, lambda session: accounts.note_use(session, token_id))
+    i18n.use_language_of(request)
     return access
 
 
@@ -82,6 +84,11 @@ def _find_access(request: Request, database: Database) -> Access | None:
             access = accounts.resolve_session(session, token, slug)
     request.state.access = access  # render.py shows the name and the navigation from it
     return access
+
+
+async def speak_the_readers_language(request: Request) -> None:
+    """For every request: what its route says is in the browser's language, and in the account's once that is known."""
+    i18n.use_language_of(request)
 
 
 MaybeAccess = Annotated[Access | None, Depends(find_access)]
@@ -103,7 +110,7 @@ def scope_for(writes: Scope) -> Callable[..., object]:
     async def check(request: Request, access: MaybeAccess) -> None:
         wanted: Scope = "read" if request.method in security.SAFE_METHODS else writes
         if access is not None and access.scopes and wanted not in access.scopes:
-            raise Forbidden(f"This token may not do that: it lacks '{wanted}'.", scope=wanted)
+            raise Forbidden("This token may not do that: it lacks '%(scope)s'.", values={"scope": wanted}, scope=wanted)
 
     return check
 
@@ -143,9 +150,9 @@ class ProjectAccess:
 
 
 _REFUSED: dict[Role, str] = {
-    "viewer": "Experts answer without seeing this page.",
-    "lead": "Only an admin or a lead of this project can do this.",
-    "admin": "Only an admin of this project can open this page.",
+    "viewer": N_("Experts answer without seeing this page."),
+    "lead": N_("Only an admin or a lead of this project can do this."),
+    "admin": N_("Only an admin of this project can open this page."),
 }
 
 

@@ -11,28 +11,29 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from app.errors import LinecallError, NotSignedIn
-from app.web import render
+from app.web import i18n, render
+from app.web.i18n import N_, _
 from app.web.security import SAFE_METHODS, add_headers, safe_next
 
 log = logging.getLogger("linecall.web")
 
 _TITLES = {
-    401: "Sign in first",
-    403: "Not allowed",
-    404: "Not found",
-    405: "Not possible here",
-    409: "Something changed meanwhile",
-    410: "This link no longer works",
-    413: "Too large",
-    422: "Something is missing or not valid",
-    429: "Too many attempts",
-    500: "Something went wrong",
-    503: "Not available",
+    401: N_("Sign in first"),
+    403: N_("Not allowed"),
+    404: N_("Not found"),
+    405: N_("Not possible here"),
+    409: N_("Something changed meanwhile"),
+    410: N_("This link no longer works"),
+    413: N_("Too large"),
+    422: N_("Something is missing or not valid"),
+    429: N_("Too many attempts"),
+    500: N_("Something went wrong"),
+    503: N_("Not available"),
 }
 _SENTENCES = {
-    404: "There is no such page.",
-    405: "This address cannot be used in that way.",
-    500: "The error has been logged. Nothing of this request was saved.",
+    404: N_("There is no such page."),
+    405: N_("This address cannot be used in that way."),
+    500: N_("The error has been logged. Nothing of this request was saved."),
 }
 
 
@@ -51,12 +52,21 @@ def on_linecall_error(request: Request, error: Exception) -> Response:
         return response
     if isinstance(error, NotSignedIn) and not _is_api(request):
         return _to_sign_in(request)
-    return _respond(request, error.status, error.message, error.detail)
+    return _respond(request, error.status, _in_words(request, error), error.detail)
+
+
+def _in_words(request: Request, error: LinecallError) -> str:
+    """In the reader's language; the API's sentences are in English, whoever asks."""
+    if request.url.path.startswith("/api/"):
+        return error.message
+    i18n.use_language_of(request)
+    return i18n.sentence(error)
 
 
 def on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - as above
-    response = _respond(request, error.status_code, _SENTENCES.get(error.status_code, error.detail), {})
+    words = LinecallError(_SENTENCES.get(error.status_code, error.detail))
+    response = _respond(request, error.status_code, _in_words(request, words), {})
     for name, value in (error.headers or {}).items():
         response.headers[name] = value
     return response
@@ -66,12 +76,17 @@ def on_malformed_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
     problems = [{"where": [str(part) for part in e["loc"]], "message": e["msg"]} for e in error.errors()]
     fields = ", ".join(".".join(p["where"][1:]) or p["where"][0] for p in problems)
-    return _respond(request, 422, f"These fields are missing or not valid: {fields}.", {"problems": problems})
+    said = f"These fields are missing or not valid: {fields}."
+    if not request.url.path.startswith("/api/"):  # the names in a form mean nothing to who fills it in
+        said = _in_words(
+            request, LinecallError("Part of what was sent is missing or not valid. Go back and try again.")
+        )
+    return _respond(request, 422, said, {"problems": problems})
 
 
 def on_unexpected(request: Request, error: Exception) -> Response:
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    response = _respond(request, 500, _SENTENCES[500], {})
+    response = _respond(request, 500, _in_words(request, LinecallError(_SENTENCES[500])), {})
     add_headers(response.headers, https=request.app.state.settings.cookies_are_secure)  # no middleware sees this one
     return response
 
@@ -97,7 +112,7 @@ def _respond(request: Request, status: int, message: str, detail: dict[str, Any]
         headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
         return JSONResponse({"error": message, "detail": detail}, status, headers)
     title = _TITLES.get(status, HTTPStatus(status).phrase)
-    context: dict[str, Any] = {"status_code": status, "heading": title, "message": message}
+    context: dict[str, Any] = {"status_code": status, "heading": _(title), "message": message}
     if render.is_htmx(request):
         response = render.render(request, "_error.html", fragment="_error.html", status=status, **context)
         response.headers["HX-Retarget"] = "#flash"

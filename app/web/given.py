@@ -9,7 +9,6 @@ from fastapi import APIRouter, Form, Request, Response
 from app.db.base import utcnow
 from app.services import annotations
 from app.services.annotations import Answer
-from app.web import i18n
 from app.web.deps import Db, ReadSession
 from app.web.i18n import _
 from app.web.label import Labeller
@@ -36,7 +35,6 @@ def change(
     key: Annotated[str, Form()],
     note: Annotated[str, Form()] = "",
 ) -> Response:
-    i18n.use_language_of(request)
     project, expert = access.project, access.user
 
     def again(errors: dict[str, str]) -> Response:

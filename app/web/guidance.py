@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 from app.errors import InvalidInput
 from app.services import guidance, projects
 from app.services.guidance import MAX_TEXT, Line
-from app.web import i18n
 from app.web.deps import Db, ExpertAccess, LeadAccess, ProjectAccess, ReadSession, WriteSession
 from app.web.differing import marked_lines
 from app.web.i18n import _
@@ -49,7 +48,6 @@ def suggest(
     label: Annotated[int | None, Form()] = None,
 ) -> Response:
     """From the labelling page htmx sends it, and gets the form back with a receipt."""
-    i18n.use_language_of(request)
     typed = {"kind": kind, "text": text, "label": label, "assignment": assignment}
 
     def again(errors: dict[str, str]) -> Response:

@@ -4,9 +4,11 @@ from fastapi import APIRouter, Request, Response
 
 from app.services import accounts
 from app.web.deps import ReadSession, SignedIn
+from app.web.i18n import N_
 from app.web.render import project_start, redirect, render
 
 router = APIRouter()
+ROLE_NAMES = {"expert": N_("expert"), "viewer": N_("viewer"), "lead": N_("lead"), "admin": N_("admin")}
 
 
 @router.get("/", name="home")
@@ -18,4 +20,4 @@ def home(request: Request, access: SignedIn, session: ReadSession) -> Response:
             return redirect(request, start)
     cards = [(project, role, project_start(request, project.slug, role)) for project, role in projects]
     can_create = access.user.is_site_admin and "new_project" in request.app.state.paths
-    return render(request, "home.html", cards=cards, can_create=can_create)
+    return render(request, "home.html", cards=cards, can_create=can_create, role_names=ROLE_NAMES)

@@ -1,5 +1,8 @@
 """The interface in the reader's language: gettext catalogues, read with Babel from app/locales/<language>.po.
 
+An error's sentence is written in English where it is raised, and translated where it is shown (``sentence``); the
+catalogues take it from there. Pages for those who run a project are in English only.
+
 A template says ``{{ _("Save") }}`` or ``{% trans n=… %}…{% pluralize %}…{% endtrans %}``; Python says ``_("Save")``,
 and ``N_("Save")`` where a constant is only translated when it is shown. `make translations` brings the catalogues
 up to date; a test fails while a sentence lacks its translation.
@@ -15,6 +18,8 @@ from io import BytesIO
 from typing import Any
 
 from fastapi import Request
+
+from app.errors import LinecallError
 
 SOURCE = "en"
 LANGUAGES = {"en": "English", "de": "Deutsch"}  # by code, named in themselves
@@ -37,8 +42,14 @@ def speaking(code: str) -> Iterator[None]:
 
 
 def choose(request: Request) -> str:
-    """The language that the user has set, else the first that the browser asks for and we have, else English."""
+    """The language that the user has set, else the first that the browser asks for and we have, else English.
+
+    Whoever runs a project gets its pages in English, because most of them are in no other language: half a page in
+    each helps nobody, and a screen reader would read one of them wrongly.
+    """
     access = getattr(request.state, "access", None)
+    if access is not None and access.role not in (None, "expert"):
+        return SOURCE
     if access is not None and access.user.locale in LANGUAGES:
         return str(access.user.locale)
     return _asked_for(request.headers.get("Accept-Language", ""))
@@ -61,6 +72,12 @@ def _(message: str, **values: Any) -> str:
     """The sentence in the reader's language, with ``%(name)s`` filled in."""
     text = gettext(message)
     return text % values if values else text
+
+
+def sentence(error: LinecallError) -> str:
+    """What an error says, in the reader's language."""
+    text = gettext(error.template)
+    return text % error.values if error.values else text
 
 
 def N_(message: str) -> str:  # noqa: N802 - gettext's own name for it

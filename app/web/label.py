@@ -137,7 +137,7 @@ OnlyExpert = Annotated[ProjectAccess, Depends(expert_only)]
 async def labeller(access: OnlyExpert, db: Db) -> ProjectAccess:
     """An expert who has passed the practice where the project asks for it."""
     if access.project.settings.get("practice_pass_share") and await run_in_threadpool(_must_practise, db, access):
-        raise Forbidden(_("First comes a short practice."))
+        raise Forbidden("First comes a short practice.")
     return access
 
 
@@ -152,7 +152,6 @@ Labeller = Annotated[ProjectAccess, Depends(labeller)]
 @router.get("/label", name="label")
 def page(request: Request, access: OnlyExpert, db: Db, settings: AppSettings, practice_later: bool = False) -> Response:
     """A newcomer sees the practice first, if there is one."""
-    i18n.use_language_of(request)
     with db.read() as session:
         offered = not practice_later and practice.is_offered(session, access.project, access.user.id)
     if offered or _must_practise(db, access):
@@ -179,16 +178,14 @@ def page(request: Request, access: OnlyExpert, db: Db, settings: AppSettings, pr
 
 
 @router.get("/label/next", name="label_next")
-def look_again(request: Request, access: Labeller, db: Db, settings: AppSettings) -> dict[str, Any]:
+def look_again(access: Labeller, db: Db, settings: AppSettings) -> dict[str, Any]:
     """What there is now; a page with an empty queue asks from time to time."""
-    i18n.use_language_of(request)
     return db.run_write(lambda session: _desk(session, access, settings.lease_minutes)).as_json()
 
 
 @router.post("/label/noted", name="label_noted")
-def take_note(request: Request, access: Labeller, db: Db, settings: AppSettings, noted: Noted) -> dict[str, Any]:
+def take_note(access: Labeller, db: Db, settings: AppSettings, noted: Noted) -> dict[str, Any]:
     """Carry out one noted thing and bring what comes next: one transaction, which is on disk when this returns."""
-    i18n.use_language_of(request)
     minutes = settings.lease_minutes
     return db.run_write(lambda session: _carry_out(session, access, noted, minutes)).as_json(noted.have)
 
@@ -238,7 +235,6 @@ def undo(
 
 
 def _form(request: Request, access: ProjectAccess, db: Db, work: Callable[[Session], Done]) -> Response:
-    i18n.use_language_of(request)
 
     def work_and_close(session: Session) -> Done:
         done = work(session)
@@ -318,7 +314,7 @@ def _undo(
 
 def _lost(lost: Conflict) -> Done:
     words = LOST_WORDS.get(str(lost.detail.get("reason")))
-    return Done("notice", _(words) if words else lost.message)
+    return Done("notice", _(words) if words else i18n.sentence(lost))
 
 
 def _desk(session: Session, access: ProjectAccess, minutes: int, done: Done | None = None) -> Desk:

@@ -41,6 +41,7 @@ from app.web import (
     start,
 )
 from app.web.api import ROUTERS as API_ROUTERS
+from app.web.deps import speak_the_readers_language
 from app.web.security import BodyLimit, SecurityHeaders, SignInLimit, refuse_forgery
 
 # Every screen area is one module with a ``router``, listed here: pages first, then the JSON API.
@@ -85,7 +86,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         redoc_url=None,
         openapi_url="/api/openapi.json",
         lifespan=_lifespan(database if ours else None),
-        dependencies=[Depends(refuse_forgery)],
+        dependencies=[Depends(speak_the_readers_language), Depends(refuse_forgery)],
     )
     app.state.settings, app.state.database, app.state.sign_in_limit = settings, database, SignInLimit()
     for router in ROUTERS:

@@ -5,7 +5,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Query, Request, Response
 
 from app.services import practice, preferences, projects
-from app.web import i18n
 from app.web.deps import Db, ExpertAccess, LeadAccess, ProjectAccess, WriteSession
 from app.web.label import OnlyExpert
 from app.web.render import form_errors, redirect, render
@@ -49,7 +48,6 @@ def answer(
     label: Annotated[int, Form()],
     attempt: Annotated[int, Form(ge=1, lt=2**31)] = 1,
 ) -> Response:
-    i18n.use_language_of(request)
     project, expert = access.project, access.user.id
     db.run_write(lambda session: practice.answer(session, project, expert, item, label, number=attempt))
     return redirect(request, f"{request.url_for('practice', slug=project.slug).path}?shown={item}")

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Body, Form, Request, Response
 from app.errors import InvalidInput
 from app.services import preferences
 from app.web.deps import SignedIn, WriteSession
-from app.web.i18n import LANGUAGES
+from app.web.i18n import LANGUAGES, _
 from app.web.render import redirect
 
 router = APIRouter()
@@ -33,4 +33,4 @@ def save_form(
         raise InvalidInput("There is no such language.", field="language")
     preferences.update(session, access.user, break_minutes=break_minutes, swipe=swipe, email_when_work=email_when_work)
     preferences.speak(session, access.user, language or None)
-    return redirect(request, "/account", flash="Your preferences are saved.")
+    return redirect(request, "/account", flash=_("Your preferences are saved."))

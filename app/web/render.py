@@ -24,7 +24,7 @@ from app.errors import Conflict, InvalidInput, LinecallError
 from app.resources import resource
 from app.services.accounts import RANKS, Access, Role
 from app.web import i18n, security
-from app.web.i18n import N_
+from app.web.i18n import N_, _, ngettext
 
 FLASH_COOKIE = "linecall_flash"
 _LONGEST_FLASH = 500
@@ -145,7 +145,7 @@ class FormRejected(LinecallError):
     """A form to be shown again with what is wrong beside the field. Raising it rolls the write session back."""
 
     def __init__(self, error: LinecallError, show: Callable[[dict[str, str]], Response]) -> None:
-        super().__init__(error.message, **error.detail)
+        super().__init__(error.template, values=error.values, **error.detail)
         self.status = error.status
         self.show = show
 
@@ -164,7 +164,7 @@ def form_errors(show: Callable[[dict[str, str]], Response]) -> Iterator[None]:
 
 
 def field_errors(error: LinecallError) -> dict[str, str]:
-    return {str(error.detail.get("field", "")): error.message}
+    return {str(error.detail.get("field", "")): i18n.sentence(error)}
 
 
 # --- context -------------------------------------------------------------------------------------------------------
@@ -300,11 +300,19 @@ def _now() -> datetime:
 
 def date(when: datetime | None) -> Markup:
     """23 Nov 2026, in a ``time`` element that app.js turns into the reader's own zone. A dash for None."""
-    return _time(when, f"{when.day} {when:%b %Y}" if when else "", "date")
+    return _time(when, _day(when) if when else "", "date")
 
 
 def date_time(when: datetime | None) -> Markup:
-    return _time(when, f"{when.day} {when:%b %Y, %H:%M} UTC" if when else "", "datetime")
+    return _time(when, f"{_day(when)}, {when:%H:%M} UTC" if when else "", "datetime")
+
+
+def _day(when: datetime) -> str:
+    if i18n.language() == i18n.SOURCE:
+        return f"{when.day} {when:%b %Y}"
+    from babel.dates import format_skeleton  # only here: loading a language takes a while
+
+    return str(format_skeleton("yMMMd", when, locale=i18n.language()))
 
 
 def _time(when: datetime | None, text: str, style: str) -> Markup:
@@ -318,28 +326,42 @@ def ago(when: datetime | None, now: datetime | None = None) -> Markup:
     if when is None:
         return Markup("–")
     seconds = ((now or _now()) - when).total_seconds()
-    exact = f"{when.day} {when:%b %Y, %H:%M} UTC"
+    exact = f"{_day(when)}, {when:%H:%M} UTC"
     return Markup('<time datetime="{}" title="{}">{}</time>').format(when.isoformat(), exact, _span(seconds))
 
 
 def _span(seconds: float) -> str:
-    size = abs(seconds)
+    size, past = abs(seconds), seconds >= 0
     if size < 45:
-        return "just now" if seconds >= 0 else "in a moment"
-    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        if size >= 0.9 * length or unit == "minute":
-            text = plural(max(1, round(size / length)), unit)
-            return f"{text} ago" if seconds >= 0 else f"in {text}"
-    raise AssertionError("minutes catch the rest")
+        return _("just now") if past else _("in a moment")
+    if size < 0.9 * 3_600:
+        n = max(1, round(size / 60))
+        return (
+            ngettext("%(n)s minute ago", "%(n)s minutes ago", n)
+            if past
+            else ngettext("in %(n)s minute", "in %(n)s minutes", n)
+        ) % {"n": n}
+    if size < 0.9 * 86_400:
+        n = max(1, round(size / 3_600))
+        return (
+            ngettext("%(n)s hour ago", "%(n)s hours ago", n) if past else ngettext("in %(n)s hour", "in %(n)s hours", n)
+        ) % {"n": n}
+    n = max(1, round(size / 86_400))
+    return (
+        ngettext("%(n)s day ago", "%(n)s days ago", n) if past else ngettext("in %(n)s day", "in %(n)s days", n)
+    ) % {"n": number(n)}
+
+
+_SIGNS = {"de": str.maketrans(",.", ".,")}  # how thousands and decimals are parted; English needs no change
 
 
 def number(value: float | None, digits: int = 0) -> str:
     """1,234,567 — a dash for None."""
-    return "–" if value is None else f"{value:,.{digits}f}"
+    return "–" if value is None else f"{value:,.{digits}f}".translate(_SIGNS.get(i18n.language(), {}))
 
 
 def percent(value: float | None, digits: int = 0) -> str:
-    return "–" if value is None else f"{100 * value:.{digits}f}\u202f%"
+    return "–" if value is None else f"{number(100 * value, digits)}\u202f%"
 
 
 def kappa(value: float | None) -> str:
@@ -348,7 +370,7 @@ def kappa(value: float | None) -> str:
 
 
 def plural(count: int, singular: str, many: str | None = None) -> str:
-    """1 item, 2 items, 1,000 items."""
+    """1 item, 2 items, 1,000 items: for pages that are in English only; others use ngettext."""
     return f"{count:,} {singular if count == 1 else many or singular + 's'}"
 
 
@@ -367,7 +389,9 @@ def browser(user_agent: str) -> str:
         "Linux": "Linux",
     }
     system = _first(user_agent, where)
-    return " on ".join(part for part in (name, system) if part) or user_agent[:60] or "unknown"
+    if name and system:
+        return _("%(browser)s on %(system)s", browser=name, system=system)
+    return name or system or user_agent[:60] or _("unknown")
 
 
 def _first(text: str, names: dict[str, str]) -> str:

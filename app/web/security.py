@@ -160,8 +160,11 @@ class SignInLimit:
             if len(failed) < self._attempts:
                 return
             minutes = int((failed[0] + self._seconds - self._clock()) // 60) + 1
-        wait = "a minute" if minutes == 1 else f"{minutes} minutes"
-        raise TooManyAttempts(f"Too many attempts. Try again in {wait}, or ask an admin for a sign-in link.")
+        if minutes == 1:
+            raise TooManyAttempts("Too many attempts. Try again in a minute, or ask an admin for a sign-in link.")
+        raise TooManyAttempts(
+            "Too many attempts. Try again in %(n)s minutes, or ask an admin for a sign-in link.", values={"n": minutes}
+        )
 
     def failed(self, address: str, email: str) -> None:
         key = (address, email.strip().lower())

@@ -1,6 +1,6 @@
 """Signing in and out, and the links that work once."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request, Response
 
@@ -8,10 +8,12 @@ from app.errors import InvalidInput
 from app.services import accounts, invitations
 from app.web import security
 from app.web.deps import AppSettings, Db, MaybeAccess, ReadSession, SignedIn, WriteSession, find_access
+from app.web.i18n import N_, _
 from app.web.render import form_errors, redirect, render
 
 router = APIRouter()
 Text = Annotated[str, Form()]
+JOINING_AS = {"expert": N_("an expert"), "viewer": N_("a viewer"), "lead": N_("a lead"), "admin": N_("an admin")}
 
 
 @router.get("/sign-in", name="sign_in")
@@ -62,7 +64,7 @@ def signed_in(
 def sign_out(request: Request, session: WriteSession, settings: AppSettings) -> Response:
     if (token := security.session_token(request)) is not None:
         accounts.revoke_token(session, token)
-    response = redirect(request, str(request.app.url_path_for("sign_in")), flash="You are signed out.")
+    response = redirect(request, str(request.app.url_path_for("sign_in")), flash=_("You are signed out."))
     security.clear_session_cookie(response, settings)
     return response
 
@@ -78,7 +80,7 @@ def use_sign_in_link(request: Request, token: str, db: Db, settings: AppSettings
     with db.write() as session:
         user_id = invitations.use_sign_in_link(session, token).id
     return signed_in(
-        request, db, settings, user_id, "/", "You are signed in. You can choose a password under your name."
+        request, db, settings, user_id, "/", _("You are signed in. You can choose a password under your name.")
     )
 
 
@@ -86,7 +88,7 @@ def use_sign_in_link(request: Request, token: str, db: Db, settings: AppSettings
 def invitation_page(request: Request, token: str, session: ReadSession) -> Response:
     found = invitations.look_up(session, token)
     values = {"email": found.row.email or "", "name": found.row.name}
-    return render(request, "invitation.html", invitation=found, token=token, values=values)
+    return render(request, "invitation.html", invitation=found, token=token, values=values, joining_as=JOINING_AS)
 
 
 @router.post("/invitation/{token}", name="accept_invitation")
@@ -96,16 +98,17 @@ def accept_invitation(
     values = {"email": email, "name": name}
     with form_errors(lambda errors: _invitation_again(request, db, token, values, errors)), db.write() as session:
         user = invitations.accept_as_new(session, token, email=email, name=name, password=password)
-    return signed_in(request, db, settings, user.id, "/", f"Welcome, {user.name}.")
+    return signed_in(request, db, settings, user.id, "/", _("Welcome, %(name)s.", name=user.name))
 
 
 @router.post("/invitation/{token}/join", name="join_by_invitation")
 def join_by_invitation(request: Request, token: str, session: WriteSession, access: SignedIn) -> Response:
     invitations.accept_as(session, token, access.user)
-    return redirect(request, "/", flash="You have joined the project.")
+    return redirect(request, "/", flash=_("You have joined the project."))
 
 
 def _invitation_again(request: Request, db: Db, token: str, values: dict[str, str], errors: dict[str, str]) -> Response:
     with db.read() as session:
         found = invitations.look_up(session, token)
-    return render(request, "invitation.html", invitation=found, token=token, values=values, errors=errors)
+    again: dict[str, Any] = {"invitation": found, "token": token, "joining_as": JOINING_AS}
+    return render(request, "invitation.html", values=values, errors=errors, **again)

@@ -15,9 +15,9 @@ from app.config import Settings
 from app.db.engine import Database
 from app.errors import Forbidden, Gone, LinecallError, NotFound
 from app.services import identities
-from app.web import security
+from app.web import i18n, security
 from app.web.deps import AppSettings, Db
-from app.web.i18n import _, use_language_of
+from app.web.i18n import _
 from app.web.oidc import Attempt, Provider
 from app.web.render import redirect, render, url_for
 from app.web.session import signed_in
@@ -53,15 +53,14 @@ def callback(
     iss: str | None = None,
 ) -> Response:
     """Whatever comes of it, the cookie is spent: no answer is taken twice."""
-    use_language_of(request)
     provider = provider_of(request)
     attempt = _attempt(request, settings)
     try:
         if attempt is None or not hmac.compare_digest(attempt.state.encode(), state.encode()):
             attempt = None
-            raise Forbidden(_("This sign-in began in another browser or too long ago. Start again."))
+            raise Forbidden("This sign-in began in another browser or too long ago. Start again.")
         if error or not code:
-            raise Forbidden(_("The sign-in service did not let you in."))
+            raise Forbidden("The sign-in service did not let you in.")
         who = provider.identify(attempt, code, iss)
         response = _sign_in(request, db, settings, who, attempt)
     except LinecallError as refused:
@@ -99,7 +98,7 @@ def _back(request: Request, settings: Settings, error: LinecallError, attempt: A
     url = url_for(request, "sign_in")
     if attempt is not None and attempt.invitation and not isinstance(error, Gone):
         url = url_for(request, "invitation", token=attempt.invitation)
-    response = redirect(request, url, flash=error.message, kind="error")
+    response = redirect(request, url, flash=i18n.sentence(error), kind="error")
     response.delete_cookie(_cookie_name(settings), path="/", secure=settings.cookies_are_secure, httponly=True)
     return response
 

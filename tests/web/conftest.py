@@ -82,6 +82,10 @@ class Scene:
 
 @pytest.fixture
 def scene(app, db) -> Scene:
+    return make_scene(app, db)
+
+
+def make_scene(app, db) -> Scene:
     """A project with an admin and an expert, and an outsider; everybody's password is PASSWORD."""
     with db.write() as session:
         users = {

@@ -11,11 +11,12 @@ import httpx
 import pytest
 
 from app.config import Settings
-from app.db.tables import ApiToken, Membership, User, UserIdentity
+from app.db.tables import ApiToken, Membership, Project, User, UserIdentity
 from app.services import accounts, invitations
 from app.web.main import create_app
 from tests import oidc_provider
 from tests.web.conftest import PASSWORD, Browser
+from tests.web.test_i18n import GERMAN, NAMES, english, german  # noqa: F401 - a fixture
 
 
 @pytest.fixture(scope="module")
@@ -311,3 +312,19 @@ def test_an_issuer_on_the_network_must_use_https():
     with pytest.raises(ValueError, match="https://"):
         Settings(oidc_issuer="http://login.example.org")
     assert Settings(oidc_issuer="https://login.example.org").oidc_issuer
+
+
+@pytest.mark.usefixtures("german")
+def test_the_way_there_and_what_is_refused_is_told_in_the_readers_language(scene, provider):
+    with scene.db.write() as session:
+        token, _ = invitations.invite(session, scene.project_id, "expert", days=1, by_user_id=scene.users["admin"])
+        session.get_one(Project, scene.project_id).name = "Έργο"
+    browser = scene.browser()
+    browser.client.headers.update(GERMAN)
+    provider.person("eve", "eve@example.org", verified=False)
+    pages = [browser.get(path) for path in ("/sign-in", f"/invitation/{token}")]
+    pages.append(browser.post("/sso/start", {"next": "/"}))
+    for state in ("", "made-up"):
+        pages.append(browser.get(there_and_back(browser).headers["location"]))
+        pages.append(browser.get(browser.get(f"/sso/callback?state={state}").headers["location"]))
+    assert [text for page in pages for text in english(page, NAMES | {"Acme", "Admin"})] == []
