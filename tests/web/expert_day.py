@@ -44,7 +44,7 @@ HTMX = {"HX-Request": "true"}
 
 @dataclass(frozen=True)
 class Hidden:
-    """What an expert must not learn before they have answered."""
+    """What an expert must not learn before they have answered. Labels and scores go up and down from item to item."""
 
     label: int = 0
     score: float = 0.90625
@@ -59,14 +59,17 @@ def furnish(scene: Scene) -> None:
     """Greek names for everything, and a colleague."""
     with scene.db.write() as session:
         project = session.get_one(Project, scene.project_id)
-        project.name, project.labels, project.slug = "Έργο", LABELS, scene.slug
+        scene.slug = project.slug = "ergo"  # the same in every world
+        project.name, project.labels = "Έργο", LABELS
         for name, greek in (("admin", "Αθηνά"), ("expert", "Έλλη"), ("outsider", "Ξένη")):
             session.get_one(User, scene.users[name]).name = greek
         second = accounts.create_user(session, email="second@example.org", name="Δέσποινα", password=PASSWORD)
         make_member(session, project, second)
         scene.users["second"] = second.id
         session.execute(update(GuidelineVersion).values(text="Οδηγία"))
-        make_project(session, name="Άλλο έργο", labels=LABELS, experts=[session.get_one(User, scene.users["expert"])])
+        elsewhere = make_project(session, name="Άλλο έργο", labels=LABELS)
+        elsewhere.slug = "allo"
+        make_member(session, elsewhere, session.get_one(User, scene.users["expert"]))
         publish(session, project, scene, 1)
 
 
@@ -89,7 +92,7 @@ def add_review(scene: Scene, hidden: Hidden, items: list[str] = TEXTS[:3], *, nu
         session.execute(update(Item).where(Item.id.in_(rows)).values(meta={"μυστικό": hidden.note}))
         round_ = add_round(session, project, rows, overlap=2, number=number)
         _model(session, project, round_, rows, hidden)
-    _colleague_answers(scene, hidden, len(rows))
+    _colleague_answers(scene, hidden)
     return rows
 
 
@@ -97,13 +100,15 @@ def _model(session, project: Project, round_: Round, items: list[int], hidden: H
     version = ModelVersion(project_id=project.id, version=round_.number, kind="prelabel", engine="few_shot", config={})
     session.add(version)
     session.flush()
-    for item in items:
+    for place, item in enumerate(items):
+        row = session.scalars(select(RoundItem).where(RoundItem.round_id == round_.id, RoundItem.item_id == item)).one()
+        row.model_label, row.model_score = (hidden.label + place) % 2, hidden.score - hidden.label * place / 64
+        row.reason, row.reason_detail = hidden.reason, {"why": f"{hidden.reason}-{hidden.label}"}
         session.add(
-            Prediction(model_version_id=version.id, item_id=item, label=hidden.label, score=hidden.score, scores=b"")
+            Prediction(
+                model_version_id=version.id, item_id=item, label=row.model_label, score=row.model_score, scores=b""
+            )
         )
-    for row in session.scalars(select(RoundItem).where(RoundItem.round_id == round_.id)):
-        row.model_label, row.model_score, row.reason = hidden.label, hidden.score, hidden.reason
-        row.reason_detail = {"why": f"{hidden.reason}-{hidden.label}"}
     session.add(
         BoundaryPair(
             round_id=round_.id,
@@ -118,21 +123,25 @@ def _model(session, project: Project, round_: Round, items: list[int], hidden: H
         )
     )
     round_.base_model_id = version.id
+    round_.settings = round_.settings | {"adjudicators": "two_experts"}
 
 
-def _colleague_answers(scene: Scene, hidden: Hidden, count: int) -> None:
-    second, project_id = scene.users["second"], scene.project_id
-    for turn in range(count):
+def _colleague_answers(scene: Scene, hidden: Hidden) -> None:
+    """Every text that they are given; then they ask something about the last one."""
+    second, project_id, turn, given = scene.users["second"], scene.project_id, 0, None
+    while True:
         with scene.db.write() as session:
             task = queue.claim(session, project_id, second, lease=timedelta(hours=1))
+            if task is None:
+                break
             label = hidden.colleague[turn % len(hidden.colleague)]
             given = Answer(task.assignment_id, label, secrets.token_hex(16), hidden.flagged, hidden.note)
             annotations.submit(session, project_id=project_id, expert_id=second, n_labels=2, answer=given)
+            turn += 1
     with scene.db.write() as session:
-        project = session.get_one(Project, project_id)
-        key = secrets.token_hex(16)
+        project, slot, key = session.get_one(Project, project_id), given.assignment_id, secrets.token_hex(16)
         guidance.suggest(
-            session, project, second, "example", hidden.question, key=key, assignment_id=task.assignment_id, label=label
+            session, project, second, "example", hidden.question, key=key, assignment_id=slot, label=given.label
         )
 
 
@@ -290,8 +299,8 @@ def _questions(day: Day, assignment: int) -> None:
     day.page("/suggestions")
 
 
-def a_new_guideline(day: Day) -> None:
-    """Questions are answered and declined, a new version comes, and an answer is asked for again."""
+def a_new_guideline(day: Day, hidden: Hidden) -> None:
+    """Questions are answered, a new version comes, and answers are asked for again; the colleague gives theirs."""
     scene = day.scene
     with scene.db.write() as session:
         project, admin = session.get_one(Project, scene.project_id), scene.users["admin"]
@@ -300,6 +309,7 @@ def a_new_guideline(day: Day) -> None:
         guidance.take_up(session, project, mine[1].id, user_id=admin)
         publish(session, project, scene, 3)
         guidance.queue_again(session, project, [0, 1], user_id=admin)
+    _colleague_answers(scene, hidden)
     for rest in ("/label", "/suggestions", "/guideline/versions", ""):
         day.page(rest)
     day.post("/guideline/seen")
@@ -318,12 +328,24 @@ def the_last_answers(day: Day) -> None:
     day.sweep_posts()
 
 
+def what_was_decided(scene: Scene, items: list[int], hidden: Hidden) -> None:
+    """Consensus labels and a tie, which are nothing that experts are told before they vote."""
+    with scene.db.write() as session:
+        round_id = session.scalars(select(Round.id)).one()
+        session.add_all(
+            ConsensusLabel(round_id=round_id, item_id=item, label=hidden.label, source="majority", votes=2)
+            for item in items[1:]
+        )
+        session.add(ConsensusLabel(round_id=round_id, item_id=items[0], source="tie", votes=2))
+
+
 def the_round_goes_on(day: Day) -> None:
     for stage in ("review", "concluding", "preparing", "done"):
         with day.scene.db.write() as session:
             session.scalars(select(Round)).one().state = stage
         for rest in ("/label", "/label/next", "/answers", ""):
             day.page(rest)
+        day.get(day.scene.path("/rounds/1/ties"))
         day.note("undo")
 
 

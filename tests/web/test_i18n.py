@@ -171,7 +171,7 @@ def test_no_page_that_an_expert_can_open_says_anything_in_english(scene, monkeyp
     items = expert_day.add_review(scene, Hidden())
     expert_day.before_the_first_answer(day)
     expert_day.the_answers(day)
-    expert_day.a_new_guideline(day)
+    expert_day.a_new_guideline(day, Hidden())
     expert_day.the_last_answers(day)
     expert_day.the_round_goes_on(day)
     expert_day.a_vote(day, items)
