@@ -68,3 +68,7 @@ class RoundCancelled(LinecallError):
     """Raised inside a worker when an admin has cancelled the round it is working on."""
 
     status = 409
+
+
+class RoundPaused(RoundCancelled):
+    """Raised inside a worker when an admin has paused it; a workflow of its own takes it up again."""

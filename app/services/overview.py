@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import permutations
 from typing import Any
 
 from sqlalchemy import func, select
@@ -12,6 +13,7 @@ from sqlalchemy.orm import Session
 from app.db.base import utcnow
 from app.db.tables import (
     Assignment,
+    AuditEvent,
     ConsensusLabel,
     GuidelineVersion,
     Item,
@@ -23,18 +25,17 @@ from app.db.tables import (
     User,
 )
 from app.services.answers import effective_answers
-from app.services.rounds import STAGES, waiting_sources
-
-_BEFORE_REVIEW = ("embed", "prelabel", "mine")
-_PHASE = {"preparing": _BEFORE_REVIEW, "concluding": ("decide", "train", "predict", "evaluate")}
+from app.services.queue import pace
+from app.services.rounds import PHASES, STAGES, waiting_sources
 
 
 @dataclass(frozen=True)
 class StageLine:
     """One stage of a round: its latest attempt, or its place in the order if it has not begun.
 
-    ``state`` is waiting, running, done, failed or cancelled. ``seconds`` is how long it took or has taken so far;
-    ``seconds_left`` is an estimate from the share done, None where nothing can be said.
+    ``state`` is waiting, running, paused, done, failed or cancelled. ``seconds`` is how long it took or has taken so
+    far; ``rate`` is how much of ``total`` was done in a second, ``seconds_left`` an estimate from the share done; None
+    where nothing can be said.
     """
 
     stage: str
@@ -46,6 +47,7 @@ class StageLine:
     started_at: datetime | None = None
     seconds: float | None = None
     seconds_left: float | None = None
+    rate: float | None = None
 
 
 def stage_lines(session: Session, round_: Round, *, now: datetime | None = None) -> list[StageLine]:
@@ -69,9 +71,11 @@ def _line(stage: str, run: StageRun | None, round_: Round, now: datetime) -> Sta
         left = seconds * (run.progress_total - run.progress_done) / run.progress_done
     waits = stage == "decide" and round_.state == "adjudicating"
     state = "waiting" if waits or (run.state == "running" and round_.state == "failed") else run.state
-    return StageLine(
-        stage, state, run.progress_done, run.progress_total, run.message, run.attempt, run.started_at, seconds, left
-    )
+    if round_.paused_at is not None and state == "cancelled":
+        state = "paused"
+    rate = run.progress_done / seconds if state in ("running", "done") and run.progress_done and seconds > 0 else None
+    known = (run.progress_done, run.progress_total, run.message, run.attempt, run.started_at)
+    return StageLine(stage, state, *known, seconds, left, rate)
 
 
 def _review_line(session: Session, round_: Round, now: datetime) -> StageLine:
@@ -79,6 +83,8 @@ def _review_line(session: Session, round_: Round, now: datetime) -> StageLine:
         return StageLine("review", "waiting")
     done, left = slot_counts(session, round_.id)
     state = "running" if round_.state == "review" else "done" if round_.review_closed_at else "cancelled"
+    if state == "running" and round_.paused_at is not None:
+        state = "paused"
     seconds = ((round_.review_closed_at or round_.finished_at or now) - round_.review_opened_at).total_seconds()
     closed = _closed_slots(session, round_.id)
     message = f"{done:,} answers" + (f"; {closed:,} were closed unanswered." if closed else ".") if done else ""
@@ -89,7 +95,7 @@ def _with_failure(round_: Round, lines: list[StageLine]) -> list[StageLine]:
     """A round may fail before its stage has a row of its own: then the phase's first unfinished stage is the one."""
     if round_.state != "failed" or any(line.state == "failed" for line in lines):
         return lines
-    phase = _PHASE.get(round_.failed_state or "", STAGES)
+    phase = PHASES.get(round_.failed_state or "", STAGES)
     stage = next((line.stage for line in lines if line.stage in phase and line.state != "done"), None)
     return [
         StageLine(line.stage, "failed", message=round_.error or "") if line.stage == stage else line for line in lines
@@ -115,6 +121,9 @@ def _slots_by_state(session: Session, round_id: int) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class ExpertProgress:
+    """``median_seconds`` is by answer, pauses left out, None below five answers. Of ``compared`` comparisons with a
+    colleague's answer to the same item, ``same`` were the same answer."""
+
     expert_id: int
     name: str
     done: int
@@ -122,6 +131,9 @@ class ExpertProgress:
     holds: int  # slots reserved for this expert now
     last_answer_at: datetime | None
     present: bool  # False: no longer an expert of the project
+    median_seconds: float | None = None
+    same: int = 0
+    compared: int = 0
 
 
 @dataclass(frozen=True)
@@ -152,6 +164,7 @@ def review_progress(session: Session, round_: Round) -> ReviewProgress:
             last[expert_id] = when
     present = _experts(session, round_.project_id)
     names = present | _names(session, set(by_expert) - set(present))
+    agreed = _agreement(session, round_.id)
     experts = [
         ExpertProgress(
             expert_id,
@@ -161,6 +174,8 @@ def review_progress(session: Session, round_: Round) -> ReviewProgress:
             by_expert[expert_id].get("claimed", 0),
             last.get(expert_id),
             expert_id in present,
+            pace(session, expert_id, round_.project_id, round_id=round_.id),
+            *agreed.get(expert_id, (0, 0)),
         )
         for expert_id, name in names.items()
     ]
@@ -177,6 +192,20 @@ def review_progress(session: Session, round_: Round) -> ReviewProgress:
         session.scalar(items) or 0,
         session.scalar(items.where(RoundItem.item_id.not_in(waiting))) or 0,
     )
+
+
+def _agreement(session: Session, round_id: int) -> dict[int, tuple[int, int]]:
+    """Per expert: how many of their blind answers were a colleague's too, of how many comparisons."""
+    by_item: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for answer in effective_answers(session, [round_id]):
+        if answer.blind_label is not None:
+            by_item[answer.item_id].append((answer.expert_id, answer.blind_label))
+    found: dict[int, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for answers in by_item.values():
+        for (expert, label), (_, other) in permutations(answers, 2):
+            same, compared = found[expert]
+            found[expert] = (same + (label == other), compared + 1)
+    return dict(found)
 
 
 def _experts(session: Session, project_id: int) -> dict[int, str]:
@@ -252,6 +281,58 @@ def _texts_by_ordinal(session: Session, project_id: int, ordinals: Sequence[int 
         select(Item.ordinal, Item.text).where(Item.project_id == project_id, Item.ordinal.in_(wanted))
     )
     return dict(rows.all())
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """Something that happened to a round: ``who`` is a person's name, or "" for the worker."""
+
+    when: datetime
+    text: str
+    who: str = ""
+
+
+_EVENT_WORDS = {
+    "round.started": "The round was started.",
+    "round.started_by_itself": "It started by itself: the advice was to go on.",
+    "round.paused": "The round was paused.",
+    "round.resumed": "The round was resumed.",
+    "round.retried": "The round was taken up again.",
+    "round.cancelled": "The round was cancelled.",
+    "round.review_closed_early": "The review was closed early.",
+    "ties.left_out": "The undecided items were left out.",
+}
+
+
+def round_log(session: Session, round_: Round) -> list[LogLine]:
+    """What people and workers did with the round, oldest first."""
+    subject = f"round {round_.number}"
+    events = session.execute(
+        select(AuditEvent.created_at, AuditEvent.action, User.name)
+        .outerjoin(User, User.id == AuditEvent.user_id)
+        .where(
+            AuditEvent.project_id == round_.project_id,
+            AuditEvent.subject == subject,
+            AuditEvent.action.in_(_EVENT_WORDS),
+        )
+        .order_by(AuditEvent.id)
+    )
+    lines = [LogLine(when, _EVENT_WORDS[action], name or "") for when, action, name in events]
+    if round_.review_opened_at is not None:
+        lines.append(LogLine(round_.review_opened_at, "The review opened."))
+    if round_.review_closed_at is not None:
+        lines.append(LogLine(round_.review_closed_at, "The review closed."))
+    for run in session.scalars(select(StageRun).where(StageRun.round_id == round_.id).order_by(StageRun.id)):
+        attempt = f", attempt {run.attempt}" if run.attempt > 1 else ""
+        lines.append(LogLine(run.started_at, f"{run.stage.capitalize()} began{attempt}."))
+        if run.finished_at is not None:
+            lines.append(
+                LogLine(run.finished_at, f"{run.stage.capitalize()} {_ENDED[run.state]}. {run.message}".strip())
+            )
+    return sorted(lines, key=lambda line: line.when)
+
+
+_ENDED = {"done": "is done", "failed": "failed", "cancelled": "was stopped"}
 
 
 def reasons(session: Session, round_id: int) -> dict[str, int]:

@@ -42,6 +42,10 @@ class ProjectSettings(BaseModel):
     adjudicate: Literal["ties", "disagreements"] = Field("ties", title="What a person decides")
     adjudicators: Literal["lead", "two_experts"] = Field("lead", title="Who decides")
     practice_pass_share: float = Field(0.0, ge=0, le=1, title="Practice to pass")
+    next_round: Literal["asked", "itself"] = Field("asked", title="The next round")
+    most_rounds: int | None = Field(None, ge=1, le=1000, title="At most this many rounds")
+    most_answers: int | None = Field(None, ge=1, le=10_000_000, title="At most this many answers")
+    most_cost: float | None = Field(None, gt=0, le=1_000_000, title="At most this much money")
     lease_minutes: int | None = Field(None, ge=1, le=525_600, title="Minutes an item stays reserved")
 
 

@@ -50,7 +50,7 @@ class Progress:
 class EmptyQueue:
     """Why there is nothing to do: a key for the page's words, and a figure to go with it."""
 
-    reason: str  # no_items, no_round, preparing, waiting_for_colleagues, round_finished
+    reason: str  # no_items, no_round, paused, preparing, waiting_for_colleagues, round_finished
     waiting_slots: int = 0
     round_number: int | None = None
 
@@ -59,7 +59,7 @@ class EmptyQueue:
 # them does. States stand in words, because only then can a planner tell that the partial index on them applies.
 _UNANSWERED = text(UNANSWERED)
 _TIMES = (bindparam("now", type_=UtcDateTime()), bindparam("lease", type_=UtcDateTime()))
-_OPEN_REVIEW = "(SELECT id FROM rounds WHERE project_id = :project AND state = 'review')"
+_OPEN_REVIEW = "(SELECT id FROM rounds WHERE project_id = :project AND state = 'review' AND paused_at IS NULL)"
 _TAKE = """
     UPDATE assignments SET state = 'claimed', expert_id = :expert, claimed_at = :now, lease_expires_at = :lease
     WHERE id = ({which}) AND state IN ('open', 'claimed')
@@ -172,8 +172,10 @@ def progress(session: Session, project_id: int, expert_id: int) -> Progress:
     return Progress(row.number, row.done, left, row.unanswered)
 
 
-def pace(session: Session, expert_id: int, project_id: int) -> float | None:
-    """Seconds that the expert's latest answers in this project took, at the median; None with fewer than five."""
+def pace(session: Session, expert_id: int, project_id: int, *, round_id: int | None = None) -> float | None:
+    """Seconds that the expert's latest answers in this project (or one round of it) took, at the median; None with
+    fewer than five."""
+    narrowed = [] if round_id is None else [Annotation.round_id == round_id]
     taken = session.scalars(
         select(Annotation.seconds)
         .join(Round, Round.id == Annotation.round_id)
@@ -182,6 +184,7 @@ def pace(session: Session, expert_id: int, project_id: int) -> float | None:
             Round.project_id == project_id,
             Annotation.kind == "blind",
             Annotation.seconds <= _LONGEST_PAUSE,
+            *narrowed,
         )
         .order_by(Annotation.id.desc())
         .limit(_PACE_ANSWERS)
@@ -196,6 +199,8 @@ def explain_empty(session: Session, project_id: int) -> EmptyQueue:
     if latest is None:
         items = session.scalar(select(Project.item_count).where(Project.id == project_id))
         return EmptyQueue("no_round" if items else "no_items")
+    if latest.paused_at is not None and latest.state in ("preparing", "review"):
+        return EmptyQueue("paused", 0, latest.number)
     if latest.state == "review":
         waiting = session.scalar(select(func.count()).where(Assignment.round_id == latest.id, _UNANSWERED)) or 0
         return EmptyQueue("waiting_for_colleagues", waiting, latest.number)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -14,6 +14,7 @@ from app.db.tables import (
     Import,
     Membership,
     ModelVersion,
+    Prediction,
     Project,
     Round,
     StageRun,
@@ -24,6 +25,7 @@ from app.services.projects import current_guideline, settings_of
 
 STAGES = ("embed", "prelabel", "mine", "review", "decide", "train", "predict", "evaluate")
 OPEN_STATES = ("preparing", "review", "adjudicating", "concluding", "failed")
+PHASES = {"preparing": STAGES[:3], "concluding": STAGES[4:]}
 _SMALLEST_POOL = 10
 # What a stage reads of the project's settings. A retry reads them again for the stages that are not done yet.
 _READ_BY = {
@@ -155,13 +157,14 @@ def cancel(session: Session, round_: Round, *, user_id: int | None = None, now: 
         .where(StageRun.round_id == round_.id, StageRun.state == "running")
         .values(state="cancelled", finished_at=now or utcnow())
     )
-    round_.state = "cancelled"
+    round_.state, round_.paused_at = "cancelled", None
     round_.finished_at = now or utcnow()
     _audit(session, "round.cancelled", round_, user_id)
 
 
-def retry(session: Session, round_: Round, *, user_id: int | None = None) -> None:
-    """Take a failed round up again at the stage that failed; finished stages are kept.
+def retry(session: Session, round_: Round, *, from_stage: str | None = None, user_id: int | None = None) -> None:
+    """Take a failed round up again at the stage that failed, or at an earlier one of the same phase; what was finished
+    before that stage is kept.
 
     Stages that are not done read the project's settings again, so that a wrong one can be mended without losing what
     the experts have answered.
@@ -169,10 +172,66 @@ def retry(session: Session, round_: Round, *, user_id: int | None = None) -> Non
     _lock(session, round_)
     if round_.state != "failed" or round_.failed_state is None:
         raise Conflict("Only a failed round can be retried.")
+    if from_stage is not None:
+        _begin_anew(session, round_, from_stage)
     _read_settings_again(session, round_)
     round_.state, round_.failed_state, round_.error = round_.failed_state, None, None
     round_.attempt += 1
     _audit(session, "round.retried", round_, user_id)
+
+
+_PAUSABLE = ("preparing", "review", "concluding")
+
+
+def pause(session: Session, round_: Round, *, user_id: int | None = None, now: datetime | None = None) -> None:
+    """Experts get no more items, and a worker stops at its next report; what is done is kept."""
+    _lock(session, round_)
+    if round_.state not in _PAUSABLE:
+        raise Conflict("This round has nothing under way that could be paused.")
+    if round_.paused_at is None:
+        round_.paused_at = now or utcnow()
+        _audit(session, "round.paused", round_, user_id)
+
+
+def resume(session: Session, round_: Round, *, user_id: int | None = None) -> None:
+    """Go on where the round was paused. Raises Conflict while a worker has not yet let go of its stage."""
+    _lock(session, round_)
+    if round_.paused_at is None:
+        raise Conflict("This round is not paused.")
+    if session.scalar(select(exists().where(StageRun.round_id == round_.id, StageRun.state == "running"))):
+        raise Conflict("The worker has not stopped yet. Try again in a moment.")
+    round_.paused_at = None
+    if round_.state != "review":
+        round_.attempt += 1  # the workflow that was paused has ended; this makes the next one's id
+    _audit(session, "round.resumed", round_, user_id)
+
+
+def stages_to_retry(session: Session, round_: Round) -> list[str]:
+    """Where a failed round may be taken up again, in order: the stages of its phase as far as it has come."""
+    phase = PHASES.get(round_.failed_state or "", ())
+    done = set(session.scalars(select(StageRun.stage).where(StageRun.round_id == round_.id, StageRun.state == "done")))
+    reached = [stage for stage in phase if stage in done]
+    return [*reached, *[stage for stage in phase if stage not in done][:1]]
+
+
+def _begin_anew(session: Session, round_: Round, from_stage: str) -> None:
+    """Forget that this stage and those after it were done. What the round's own model version (one that has never
+    been used) has said of the pool goes too; an LLM's answers stay in the cache."""
+    possible = stages_to_retry(session, round_)
+    if from_stage not in possible:
+        raise InvalidInput(f"The round can be taken up at: {', '.join(possible)}.", field="from_stage")
+    phase = PHASES[round_.failed_state or ""]
+    session.execute(
+        update(StageRun)
+        .where(StageRun.round_id == round_.id, StageRun.stage.in_(phase[phase.index(from_stage) :]))
+        .where(StageRun.state == "done")
+        .values(state="cancelled", message="Done again.")
+    )
+    of_round = ModelVersion.round_id == round_.id
+    if from_stage in ("embed", "prelabel"):
+        of_round = (ModelVersion.project_id == round_.project_id) & (ModelVersion.kind == "prelabel")
+    unused = select(ModelVersion.id).where(of_round, ModelVersion.state == "building")
+    session.execute(delete(Prediction).where(Prediction.model_version_id.in_(unused)))
 
 
 def _read_settings_again(session: Session, round_: Round) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from app.db.base import utcnow
 from app.db.tables import Round, StageRun
-from app.errors import RoundCancelled
+from app.errors import RoundCancelled, RoundPaused
 
 _MAX_MESSAGE = 2000
 
@@ -41,15 +41,21 @@ def begin(
 
 
 def require_open(session: Session, round_id: int) -> None:
-    """Raises RoundCancelled for a cancelled round. It locks the round's row, so that a cancellation comes wholly before
-    or wholly after what the caller goes on to write."""
-    state = session.scalar(select(Round.state).where(Round.id == round_id).with_for_update())
+    """Raises RoundCancelled for a cancelled round, RoundPaused for a paused one. It locks the round's row, so that
+    either comes wholly before or wholly after what the caller goes on to write."""
+    found = session.execute(select(Round.state, Round.paused_at).where(Round.id == round_id).with_for_update()).first()
+    state, paused_at = found or (None, None)
     if state is None or state == "cancelled":
         raise RoundCancelled("The round was cancelled.")
+    if paused_at is not None:
+        raise RoundPaused("The round is paused.")
 
 
 def advance(session: Session, round_id: int, stage: str, done: int, total: int) -> None:
-    """Report progress; raises RoundCancelled when the stage has been stopped meanwhile."""
+    """Report progress; raises RoundCancelled when the stage has been stopped meanwhile, RoundPaused when it shall
+    stop."""
+    if session.scalar(select(Round.paused_at).where(Round.id == round_id)) is not None:
+        raise RoundPaused("The round is paused.")
     running = session.execute(
         update(StageRun)
         .where(StageRun.round_id == round_id, StageRun.stage == stage, StageRun.state == "running")
@@ -98,6 +104,16 @@ def fail(
         .execution_options(synchronize_session=False)
     )
     return True
+
+
+def halt(session: Session, round_id: int, *, now: datetime | None = None) -> None:
+    """The worker has let go of a paused round: its running stage is begun anew when the round is resumed."""
+    session.execute(
+        update(StageRun)
+        .where(StageRun.round_id == round_id, StageRun.state == "running")
+        .values(state="cancelled", message="Paused.", finished_at=now or utcnow())
+        .execution_options(synchronize_session=False)
+    )
 
 
 def list_runs(session: Session, round_id: int) -> list[StageRun]:

@@ -44,7 +44,10 @@ def take_turns(session: Session) -> None:
 
 
 def rounds_in(session: Session, *states: str) -> list[Round]:
-    return list(session.scalars(select(Round).where(Round.state.in_(states)).order_by(Round.id)))
+    """Those that are not paused."""
+    return list(
+        session.scalars(select(Round).where(Round.state.in_(states), Round.paused_at.is_(None)).order_by(Round.id))
+    )
 
 
 def fail_import(session: Session, import_id: int) -> bool:

@@ -31,6 +31,10 @@ EMPTY_WORDS = {
         N_("Nothing to label yet"),
         N_("The first round has not begun. You will see the first text here."),
     ),
+    "paused": (
+        N_("The round is paused"),
+        N_("Your answers are kept. The next text appears here when the round goes on."),
+    ),
     "preparing": (
         N_("The next round is being prepared"),
         N_("The first text appears here by itself when it is ready."),

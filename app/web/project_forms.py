@@ -145,6 +145,38 @@ METHOD = (
     ),
     FieldWords("seed", "Seed", "The same seed, pool and answers give the same round.", "A whole number from 0."),
 )
+RUNNING = (
+    FieldWords(
+        "next_round",
+        "The next round",
+        "By itself, it starts as soon as a round is done and its advice is to go on; an admin starts the first.",
+        "Choose one of the list.",
+        "choice",
+        (("asked", "An admin starts each round"), ("itself", "Starts by itself while the advice is to go on")),
+    ),
+    FieldWords(
+        "most_rounds",
+        "At most this many rounds",
+        "Then no round starts by itself. An admin may still start one.",
+        "A whole number from 1 to 1,000, or nothing.",
+        optional=True,
+    ),
+    FieldWords(
+        "most_answers",
+        "At most this many answers",
+        "By all experts together, all rounds counted.",
+        "A whole number from 1, or nothing.",
+        optional=True,
+    ),
+    FieldWords(
+        "most_cost",
+        "At most this much money",
+        "What the pre-labeller's server charges, as far as it says so. Checked before each round; the pre-labeller's "
+        "own cap holds at any time.",
+        "A number above 0, or nothing.",
+        optional=True,
+    ),
+)
 PRELABEL = (
     FieldWords(
         "prelabel.provider",
@@ -207,8 +239,9 @@ GROUPS = (
     ("Review", "", REVIEW),
     ("Pre-labeller", "", PRELABEL),
     ("Method", "", METHOD),
+    ("Round after round", "", RUNNING),
 )
-_WORDS = {words.name: words for words in (*REVIEW, *METHOD, *PRELABEL)}
+_WORDS = {words.name: words for words in (*REVIEW, *METHOD, *RUNNING, *PRELABEL)}
 _PROVIDER_FIELDS = {
     "few_shot": (),
     "local_llm": ("model",),
@@ -220,7 +253,7 @@ def shown(settings: ProjectSettings) -> dict[str, Any]:
     """The present settings as the form's values."""
     values = settings.model_dump()
     prelabel = values.pop("prelabel")
-    for words in (*REVIEW, *METHOD):
+    for words in (*REVIEW, *METHOD, *RUNNING):
         value = values[words.name]
         if words.kind == "percent":
             value = f"{100 * value:g}"
@@ -239,7 +272,7 @@ def read(form: Mapping[str, str], present: ProjectSettings) -> ProjectSettings:
     """From what was typed. Raises InvalidInput with the form's field and a plain sentence. Options that the page does
     not show stay as they are."""
     values = present.model_dump()
-    for words in (*REVIEW, *METHOD):
+    for words in (*REVIEW, *METHOD, *RUNNING):
         values[words.name] = _typed(words, form.get(words.name, "").strip())
     values["prelabel"] = _prelabel(form, present.prelabel)
     try:

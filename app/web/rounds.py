@@ -3,12 +3,12 @@
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Form, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from app.config import Settings
-from app.db.tables import Round
-from app.services import overview, rounds, workers
+from app.db.tables import Project, Round
+from app.services import automation, overview, rounds, workers
 from app.web.deps import AdminAccess, AppSettings, ProjectAccess, ReadSession, ViewerAccess, WriteSession
 from app.web.render import redirect, render
 
@@ -36,6 +36,7 @@ STAGE_WORDS = {
 LINE_WORDS = {
     "waiting": ("waiting", "neutral"),
     "running": ("running", "info"),
+    "paused": ("paused", "warn"),
     "done": ("done", "good"),
     "failed": ("failed", "bad"),
     "cancelled": ("cancelled", "neutral"),
@@ -54,6 +55,7 @@ def list_page(request: Request, access: ViewerAccess, session: ReadSession, sett
         fragment="_rounds.html",
         rounds=listed[::-1],
         obstacles=rounds.obstacles(session, access.project),
+        outlook=automation.outlook(session, access.project),
         state_words=STATE_WORDS,
         no_worker=no_worker(session, settings),
         poll=next((POLL_SECONDS[r.state] for r in listed if r.state in POLL_SECONDS), None),
@@ -81,10 +83,12 @@ def round_page(
     request: Request, number: int, access: ViewerAccess, session: ReadSession, settings: AppSettings
 ) -> Response:
     round_ = rounds.get_round(session, access.project.id, number)
-    return render(request, "round.html", fragment="_round.html", **_round_context(session, round_, settings))
+    return render(
+        request, "round.html", fragment="_round.html", **_round_context(session, access.project, round_, settings)
+    )
 
 
-def _round_context(session: Session, round_: Round, settings: Settings) -> dict[str, Any]:
+def _round_context(session: Session, project: Project, round_: Round, settings: Settings) -> dict[str, Any]:
     lines = overview.stage_lines(session, round_)
     return {
         "round": round_,
@@ -92,6 +96,9 @@ def _round_context(session: Session, round_: Round, settings: Settings) -> dict[
         "failed": next((line for line in lines if line.state == "failed"), None),
         "review": overview.review_progress(session, round_) if round_.review_opened_at else None,
         "reasons": overview.reasons(session, round_.id),
+        "log": overview.round_log(session, round_),
+        "to_retry": rounds.stages_to_retry(session, round_) if round_.state == "failed" else [],
+        "outlook": automation.outlook(session, project),
         "ties": rounds.ties_left(session, round_),
         "no_worker": round_.state in WORKED_ON and no_worker(session, settings),
         "poll": POLL_SECONDS.get(round_.state),
@@ -148,7 +155,27 @@ def cancel(request: Request, number: int, access: AdminAccess, session: WriteSes
 
 
 @router.post("/{number}/retry", name="retry_round")
-def retry(request: Request, number: int, access: AdminAccess, session: WriteSession) -> Response:
+def retry(
+    request: Request,
+    number: int,
+    access: AdminAccess,
+    session: WriteSession,
+    from_stage: Annotated[str, Form(max_length=20)] = "",
+) -> Response:
     round_ = rounds.get_round(session, access.project.id, number)
-    rounds.retry(session, round_, user_id=access.user.id)
-    return _to_round(request, access, number, f"Round {number} goes on at the stage that failed.")
+    rounds.retry(session, round_, from_stage=from_stage or None, user_id=access.user.id)
+    return _to_round(request, access, number, f"Round {number} goes on.")
+
+
+@router.post("/{number}/pause", name="pause_round")
+def pause(request: Request, number: int, access: AdminAccess, session: WriteSession) -> Response:
+    round_ = rounds.get_round(session, access.project.id, number)
+    rounds.pause(session, round_, user_id=access.user.id)
+    return _to_round(request, access, number, f"Round {number} is paused.")
+
+
+@router.post("/{number}/resume", name="resume_round")
+def resume(request: Request, number: int, access: AdminAccess, session: WriteSession) -> Response:
+    round_ = rounds.get_round(session, access.project.id, number)
+    rounds.resume(session, round_, user_id=access.user.id)
+    return _to_round(request, access, number, f"Round {number} goes on.")

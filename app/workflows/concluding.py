@@ -52,6 +52,6 @@ def evaluate(round_id: int) -> None:
             raise RoundCancelled("The round was cancelled.")
         evaluation.store(session, round_, scored)
         stages.finish(session, round_id, "evaluate", message=scored.advice.reason)
-        round_.state, round_.finished_at = "done", utcnow()
+        round_.state, round_.finished_at, round_.paused_at = "done", utcnow(), None
 
     here.db.run_write(work)

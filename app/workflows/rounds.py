@@ -9,7 +9,7 @@ import logging
 from dbos import DBOS
 from dbos import error as dbos_error
 
-from app.errors import LinecallError, RoundCancelled
+from app.errors import LinecallError, RoundCancelled, RoundPaused
 from app.services import stages
 from app.workflows.concluding import decide, evaluate
 from app.workflows.context import context, under_way
@@ -79,9 +79,14 @@ def _label(round_id: int, stage: str, model_version_id: int | None) -> None:
 
 
 def _end(round_id: int, error: Exception) -> None:
-    """A cancelled round needs no more; what DBOS raises (another worker has taken over) is DBOS's to handle."""
+    """A cancelled round needs no more, a paused one none now; what DBOS raises (another worker has taken over) is
+    DBOS's to handle."""
     if not isinstance(error, RoundCancelled):
         raise error
+    if isinstance(error, RoundPaused):
+        context().db.run_write(lambda session: stages.halt(session, round_id))
+        log.info("round %s is paused", round_id)
+        return
     log.info("round %s was cancelled", round_id)
 
 

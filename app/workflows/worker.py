@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 from app.config import Settings
 from app.db.engine import Database, normalise_url
 from app.db.tables import Round
-from app.services import baselines, dry_runs, pool, queue, stages, workers
+from app.errors import Conflict
+from app.services import automation, baselines, dry_runs, pool, queue, stages, workers
 from app.workflows import imports, rounds, setup
 from app.workflows.context import WorkerContext, set_context, wait_until_idle
 from app.workflows.liveness import LifeLock, forget, has_died
@@ -104,6 +105,7 @@ class Worker:
         """Compare what the tables want with what has been started. Each workflow's id is made from its row, so
         starting one twice, or by two workers, starts it once."""
         self._close_reviews()
+        self._start_next_rounds()
         with self._db.read() as session:
             open_rounds = workers.rounds_in(session, *_WORKFLOWS)
             waiting = [job.id for job in pool.pending_imports(session)]
@@ -159,6 +161,17 @@ class Worker:
             answered = [round_id for round_id in open_reviews if queue.all_answered(session, round_id)]
         for round_id in answered:
             self._db.run_write(partial(queue.close_if_answered, round_id=round_id))
+
+    def _start_next_rounds(self) -> None:
+        with self._db.read() as session:
+            projects = automation.wanting(session)
+        for project_id in projects:
+            try:
+                number = self._db.run_write(partial(automation.start_if_due, project_id=project_id))
+            except Conflict:  # another worker was quicker, or the project has changed since it was looked at
+                continue
+            if number is not None:
+                log.info("round %s of project %s has started by itself", number, project_id)
 
     def _take_over(self) -> None:
         """Put the workflows of dead workers back in the queue. Workers take turns at it: otherwise one might put back

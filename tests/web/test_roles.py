@@ -137,6 +137,10 @@ TABLE = {
         GET /p/{slug}/start
         POST /p/{slug}/start/guideline
         POST /p/{slug}/start/settings
+        POST /p/{slug}/rounds/{number}/pause
+        POST /p/{slug}/rounds/{number}/resume
+        POST /api/v1/projects/{slug}/rounds/{number}/pause
+        POST /api/v1/projects/{slug}/rounds/{number}/resume
         POST /p/{slug}/dry-runs
         POST /p/{slug}/baseline/uploads
         GET /p/{slug}/baseline/uploads/{token}

@@ -60,6 +60,7 @@ class Round(Base):
     advice_reason: Mapped[str | None] = mapped_column(Text)
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    paused_at: Mapped[datetime | None]  # NULL: not paused. A worker lets go of it at its next report
     review_opened_at: Mapped[datetime | None]
     review_closed_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]

@@ -1,6 +1,8 @@
 """Rounds: start one, see where it stands, steer it."""
 
-from fastapi import status
+from typing import Annotated
+
+from fastapi import Query, status
 from sqlalchemy.orm import Session
 
 from app.db.tables import Round
@@ -51,10 +53,30 @@ def cancel(access: AdminAccess, session: WriteSession, number: Number) -> schema
 
 
 @router.post("/rounds/{number}/retry", summary="Take a failed round up again", responses=errors(409))
-def retry(access: AdminAccess, session: WriteSession, number: Number) -> schemas.RoundDetail:
-    """At the stage that failed; finished stages are kept."""
+def retry(
+    access: AdminAccess,
+    session: WriteSession,
+    number: Number,
+    from_stage: Annotated[str | None, Query(max_length=20, description="Of the same phase; not later.")] = None,
+) -> schemas.RoundDetail:
+    """At the stage that failed, or from an earlier one; what was finished before it is kept."""
     round_ = rounds.get_round(session, access.project.id, number)
-    rounds.retry(session, round_, user_id=access.user.id)
+    rounds.retry(session, round_, from_stage=from_stage, user_id=access.user.id)
+    return detail(session, round_)
+
+
+@router.post("/rounds/{number}/pause", summary="Pause a round", responses=errors(409))
+def pause(access: AdminAccess, session: WriteSession, number: Number) -> schemas.RoundDetail:
+    """Experts get no more items, and a worker stops at its next report."""
+    round_ = rounds.get_round(session, access.project.id, number)
+    rounds.pause(session, round_, user_id=access.user.id)
+    return detail(session, round_)
+
+
+@router.post("/rounds/{number}/resume", summary="Go on with a paused round", responses=errors(409))
+def resume(access: AdminAccess, session: WriteSession, number: Number) -> schemas.RoundDetail:
+    round_ = rounds.get_round(session, access.project.id, number)
+    rounds.resume(session, round_, user_id=access.user.id)
     return detail(session, round_)
 
 
