@@ -18,7 +18,23 @@ async function draw(place) {
     tooltip: { disableDefaultStyle: true },
   });
   place.removeAttribute("data-waiting");
-  return view;
+  offerFiles(place, view.view);
+}
+
+// The picture as it is shown now, for a slide or a paper.
+function offerFiles(place, view) {
+  const offer = place.parentElement.querySelector("[data-chart-files]");
+  if (!offer) return;
+  offer.hidden = false;
+  for (const button of offer.querySelectorAll("[data-chart-file]")) {
+    const kind = button.dataset.chartFile;
+    button.onclick = async () => {
+      const link = document.createElement("a");
+      link.href = await view.toImageURL(kind, 2);
+      link.download = `${offer.dataset.chartFiles}.${kind}`;
+      link.click();
+    };
+  }
 }
 
 async function drawAll() {

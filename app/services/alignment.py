@@ -13,8 +13,10 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.curation.outlook import Trend, next_gain
 from app.db.tables import ConsensusLabel, Evaluation, ModelVersion, Project, Round, RoundItem, User
 from app.errors import NotFound
+from app.services.projects import settings_of
 
 EVALUATION, CONTROL = "evaluation", "control"
 SLICES = (EVALUATION, CONTROL)
@@ -62,6 +64,16 @@ class Internal:
     kappa: Figure
     agreement: Figure | None
     alpha: Figure | None
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The admin's own labels from before, scored on the items that they cover."""
+
+    slice: str
+    kappa: Figure
+    agreement: Figure | None
+    gap: Figure | None
 
 
 @dataclass(frozen=True)
@@ -114,6 +126,11 @@ class AlignmentReport:
     advice: RoundAdvice | None
     history: tuple[RoundAdvice, ...]
     labels: Labels
+    baseline: tuple[Reference, ...] = ()
+    trend: Trend | None = None
+
+    def reference(self, slice_: str = EVALUATION) -> Reference | None:
+        return next((row for row in self.baseline if row.slice == slice_), None)
 
     def series(self, slice_: str) -> list[Point]:
         return [point for point in self.points if point.slice == slice_]
@@ -141,17 +158,45 @@ def alignment(session: Session, project_id: int) -> AlignmentReport:
     )
     history = tuple(_advice(round_) for round_ in finished if round_.advice)
     newest = finished[-1] if finished else None
+    ids = [round_.id for round_ in finished]
     rows = _rows(session, newest.id) if newest else {}
+    points, labels = _points(session, project_id, rows), _labels(session, ids, len(project.labels))
     return AlignmentReport(
         label_names=tuple(project.labels),
         round_number=newest.number if newest else None,
-        points=tuple(_points(session, project_id, rows)),
+        points=tuple(points),
         internal=tuple(_internal(rows)),
         pairs=tuple(_pairs(session, rows)),
         advice=next((advice for advice in history if newest and advice.round_number == newest.number), None),
         history=history,
-        labels=_labels(session, [round_.id for round_ in finished], len(project.labels)),
+        labels=labels,
+        baseline=tuple(_references(rows)),
+        trend=_trend(points, project),
     )
+
+
+def _references(rows: "Rows") -> list[Reference]:
+    return [
+        Reference(
+            slice_,
+            kappa,
+            rows.get(("baseline", slice_, "percent_agreement", "")),
+            rows.get(("baseline", slice_, "kappa_gap", "")),
+        )
+        for slice_ in SLICES
+        if (kappa := rows.get(("baseline", slice_, "kappa", ""))) is not None
+    ]
+
+
+def _trend(points: Sequence[Point], project: Project) -> Trend | None:
+    """A round brings fine-tuning labels as the settings stand now."""
+    trained = [point for point in points if point.slice == EVALUATION and point.round_number]
+    if not trained:
+        return None
+    settings = settings_of(project)
+    new = round(settings.round_size * (1 - settings.evaluation_share))
+    size = max(point.training_size for point in trained)
+    return next_gain([p.training_size for p in trained], [p.kappa.value for p in trained], size + new)
 
 
 TABLE_COLUMNS = (
@@ -187,6 +232,13 @@ def table(report: AlignmentReport) -> list[dict[str, Any]]:
     for row in report.internal:
         overall = (("kappa", row.kappa), ("percent_agreement", row.agreement), ("alpha", row.alpha))
         rows += [_flat(report, row.slice, "experts", m, "all pairs", None, f) for m, f in overall if f]
+    for reference in report.baseline:
+        of_baseline = (
+            ("kappa", "experts", reference.kappa),
+            ("percent_agreement", "experts", reference.agreement),
+            ("kappa_gap", "experts among themselves", reference.gap),
+        )
+        rows += [_flat(report, reference.slice, "baseline", m, other, None, f) for m, other, f in of_baseline if f]
     for pair in report.pairs:
         compared = (
             f"{pair.first_id} {pair.first} and {pair.second_id} {pair.second}"  # a digit first: no formula in a sheet

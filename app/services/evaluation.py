@@ -1,6 +1,6 @@
 """Scores a round on everything answered so far and stores the figures. Used by workers only: it needs scipy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sqlalchemy import delete, func, select
@@ -12,6 +12,7 @@ from app.curation.loop import Figure, compared_version, round_figures, score_rou
 from app.curation.stopping import Advice, RoundFigures, advise
 from app.db.base import utcnow
 from app.db.tables import Evaluation, ModelVersion, Prediction, Round, RoundItem
+from app.services import baselines
 from app.services.decisions import ratings_of
 from app.services.predictions import labels_of
 
@@ -48,9 +49,54 @@ def score(session: Session, round_: Round) -> Scored:
         np.random.default_rng([round_.seed, 4]),
         expert_ids=ratings.expert_ids,
     )
+    figures += baseline_figures(session, round_)
     ids = [version.id for version in versions]
     judged = round_figures(round_.number, figures, ids, _stability(session, ids))
     return Scored(figures, advise([*_history(session, round_), judged]))
+
+
+def baseline_figures(session: Session, round_: Round) -> list[Figure]:
+    """The baseline's agreement with the experts, scored like a model's on the same items as far as it labels them;
+    empty without a baseline. It has no part in the advice."""
+    baseline = baselines.current_baseline(session, round_.project_id)
+    if baseline is None:
+        return []
+    rounds = _finished_rounds(session, round_)
+    ids = [r.id for r in rounds]
+    rows = list(session.scalars(select(RoundItem).where(RoundItem.round_id.in_(ids)).order_by(RoundItem.id)))
+    item_ids = [row.item_id for row in rows]
+    found = baselines.labels_of(session, baseline.id, item_ids)
+    ratings = ratings_of(session, ids, item_ids, blind=True)
+    figures = score_round(
+        ratings.labels,
+        np.array([row.group_key for row in rows]),
+        np.array([row.split == "evaluation" for row in rows]),
+        np.array([np.nan if row.propensity is None else row.propensity for row in rows]),
+        {0: np.array([found.get(item_id, MISSING) for item_id in item_ids], dtype=np.int64)},
+        np.random.default_rng([round_.seed, 5]),
+        expert_ids=ratings.expert_ids,
+    )
+    kept = ("kappa", "percent_agreement", "kappa_gap")
+    return [
+        replace(figure, subject="baseline")
+        for figure in figures
+        if figure.subject == "model:0" and figure.measure in kept and not figure.detail
+    ]
+
+
+def store_baseline(session: Session, round_: Round, figures: list[Figure]) -> None:
+    """Write what a baseline that came after the round has scored."""
+    session.execute(delete(Evaluation).where(Evaluation.round_id == round_.id, Evaluation.subject == "baseline"))
+    _write(session, round_, figures)
+
+
+def newest_finished(session: Session, project_id: int) -> Round | None:
+    return session.scalar(
+        select(Round)
+        .where(Round.project_id == project_id, Round.state == "done")
+        .order_by(Round.number.desc())
+        .limit(1)
+    )
 
 
 def _stability(session: Session, version_ids: list[int]) -> float | None:
@@ -115,7 +161,11 @@ def store(session: Session, round_: Round, scored: Scored) -> None:
     """Write a round's figures and advice, in place of any that are there."""
     round_.advice, round_.advice_reason = scored.advice.kind, scored.advice.reason
     session.execute(delete(Evaluation).where(Evaluation.round_id == round_.id))
-    for figure in scored.figures:
+    _write(session, round_, scored.figures)
+
+
+def _write(session: Session, round_: Round, figures: list[Figure]) -> None:
+    for figure in figures:
         kind, _, model_id = figure.subject.partition(":")
         estimate = figure.estimate
         session.add(

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from app.services import alignment
+from app.services import alignment, automation, confusion
 from app.services.alignment import AlignmentReport
 from app.web import charts
 from app.web.deps import ReadSession, ViewerAccess
@@ -28,7 +28,14 @@ def page(request: Request, access: ViewerAccess, session: ReadSession) -> Respon
     report = alignment.alignment(session, access.project.id)
     names = charts.SLICE_NAMES
     return render(
-        request, "alignment.html", report=report, words=ADVICE_WORDS, slice_names=names, matrix=matrix(report)
+        request,
+        "alignment.html",
+        report=report,
+        words=ADVICE_WORDS,
+        slice_names=names,
+        matrix=matrix(report),
+        confusion=confusion.model_confusion(session, access.project) if report.points else None,
+        outlook=automation.outlook(session, access.project),
     )
 
 

@@ -1,6 +1,6 @@
 """Look through the pool by what is known of its items, and at one item's whole history."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.db.tables import ModelVersion, Round, RoundItem
 from app.errors import InvalidInput
-from app.services.pool.browse import BrowsePage, Filters, browse
+from app.services.pool.browse import BrowsePage, Differs, Filters, Order, Split, browse
 from app.services.pool.history import item_history
 from app.web.deps import ProjectAccess, ReadSession, ViewerAccess
 from app.web.render import render
@@ -32,6 +32,7 @@ SOURCE_WORDS = {
     "tie": "tie",
 }
 ORDER_WORDS = {"pool": "as imported", "unsure": "least sure first", "sure": "most sure first"}
+SPLIT_WORDS = {"train": "fine-tuning", "evaluation": "evaluation"}
 DIFFERS_WORDS = {
     "experts": "among the experts",
     "model": "experts from the model",
@@ -65,8 +66,9 @@ def page(
     round: str = "",
     reason: str = "",
     expert_label: str = "",
-    differs: Literal["", "experts", "model", "baseline"] = "",
-    order: Literal["pool", "unsure", "sure"] = "pool",
+    split: Split = "",
+    differs: Differs = "",
+    order: Order = "pool",
     after: Annotated[str, Query(max_length=60)] = "",
 ) -> Response:
     typed = {
@@ -78,6 +80,7 @@ def page(
         "round": round,
         "reason": reason.replace("\x00", ""),
         "expert_label": expert_label,
+        "split": split,
         "differs": differs,
         "order": order,
     }
@@ -96,6 +99,7 @@ def page(
         reason_words=REASON_WORDS,
         source_words=SOURCE_WORDS,
         order_words=ORDER_WORDS,
+        split_words=SPLIT_WORDS,
         differs_words=DIFFERS_WORDS,
         status=200 if error is None else 422,
     )
@@ -114,6 +118,7 @@ def _found(
             round=_number(typed["round"], "round", int),
             reason=typed["reason"],
             expert_label=_number(typed["expert_label"], "expert_label", int),
+            split=typed["split"],  # type: ignore[arg-type]
             differs=typed["differs"],  # type: ignore[arg-type]
             order=typed["order"],  # type: ignore[arg-type]
         )

@@ -44,6 +44,7 @@ def alignment_chart(report: AlignmentReport, theme: Theme = "light") -> dict[str
         layers += _band(alt, ceiling, colours)
     if first is not None and first.round_number == 0 and first.kappa.value is not None:
         layers += _reference(alt, first, colours)
+    layers += _baseline(alt, report, colours)
     layers += _series(alt, report, colours)
     chart = alt.layer(*layers).properties(width="container", height=340, background=colours.paper)
     title = alt.TitleParams(
@@ -88,6 +89,17 @@ def _reference(alt: Any, first: Point, colours: _Colours) -> list[Any]:
     return [rule.encode(y=alt.Y("kappa:Q"), **across)]
 
 
+def _baseline(alt: Any, report: AlignmentReport, colours: _Colours) -> list[Any]:
+    reference = report.reference()
+    if reference is None or reference.kappa.value is None:
+        return []
+    data = alt.InlineData(values=[{**_figure(reference.kappa), "what": "Baseline"}])
+    tooltip = [alt.Tooltip("what:N", title="Figure"), *_figure_tooltips(alt)]
+    across = {"x": alt.value(0), "x2": alt.value("width"), "tooltip": tooltip}
+    rule = alt.Chart(data).mark_rule(color=colours.control, strokeDash=[2, 3], strokeWidth=1.5)
+    return [rule.encode(y=alt.Y("kappa:Q"), **across)]
+
+
 def _key(report: AlignmentReport) -> list[str]:
     """What the band and the dashed line are, above the chart, where no mark can cover it."""
     ceiling, first = report.ceiling(), next(iter(report.series(EVALUATION)), None)
@@ -98,6 +110,9 @@ def _key(report: AlignmentReport) -> list[str]:
         )
     if first is not None and first.round_number == 0:
         lines.append(f"Dashed: pre-labeller, {_short(first.kappa.value)} (n = {first.kappa.n:,})")
+    reference = report.reference()
+    if reference is not None and reference.kappa.value is not None:
+        lines.append(f"Dotted: baseline, {_short(reference.kappa.value)} (n = {reference.kappa.n:,})")
     return lines
 
 

@@ -35,6 +35,7 @@ from app.web import (
     practice,
     preferences,
     projects,
+    report,
     rounds,
     session,
     sso,
@@ -70,6 +71,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     audit.router,
     practice.router,
     alignment.router,
+    report.router,
 )
 
 

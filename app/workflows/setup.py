@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from dbos import DBOS
 
-from app.db.tables import DryRun, GuidelineVersion, Project
+from app.db.engine import Database
+from app.db.tables import Baseline, DryRun, GuidelineVersion, Project
 from app.errors import LinecallError
 from app.ml.prelabel import Prelabeller, Runtime, Score, Usage, build_prelabeller, cache_key
-from app.services import baselines, dry_runs, predictions
+from app.services import baselines, dry_runs, evaluation, predictions
 from app.services.projects import settings_of
 from app.workflows.context import context, under_way
 
@@ -29,6 +30,18 @@ def match_baseline(baseline_id: int) -> None:
 def run_baseline(baseline_id: int) -> None:
     here = context()
     baselines.run(here.db, here.store, baseline_id)
+    _score_baseline(here.db, baseline_id)
+
+
+def _score_baseline(db: Database, baseline_id: int) -> None:
+    """On what the experts have answered so far; otherwise the next round would be the first to say it."""
+    with db.read() as session:
+        baseline = session.get_one(Baseline, baseline_id)
+        round_ = evaluation.newest_finished(session, baseline.project_id)
+        if baseline.state != "done" or round_ is None:
+            return
+        figures = evaluation.baseline_figures(session, round_)
+    db.run_write(partial(evaluation.store_baseline, round_=round_, figures=figures))
 
 
 @DBOS.workflow(name="try_prelabeller")

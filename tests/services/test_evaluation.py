@@ -11,6 +11,8 @@ from sqlalchemy import select
 from app.db.tables import (
     Annotation,
     Assignment,
+    Baseline,
+    BaselineLabel,
     Evaluation,
     GuidelineVersion,
     ModelVersion,
@@ -194,3 +196,32 @@ def test_the_newest_versions_labels_of_the_pool_are_compared_with_those_two_vers
         found = stability(session, [case.versions[0], 999, case.versions[1]])
         assert found == pytest.approx(cohen_kappa_score(*case.models))
         assert stability(session, [999, 998, case.versions[1]]) is None
+
+
+def test_a_baseline_is_scored_like_a_model_on_the_items_that_it_labels(case):
+    labels = case.models[0].copy()
+    with case.db.write() as session:
+        round_ = session.get_one(Round, case.round_id)
+        baseline = Baseline(
+            project_id=round_.project_id, filename="crowd.csv", format="csv", storage_key="k", mapping={}, state="done"
+        )
+        session.add(baseline)
+        session.flush()
+        for item_id, label in list(zip(case.items, labels, strict=True))[5:]:
+            row = BaselineLabel(baseline_id=baseline.id, item_id=item_id, label=int(label), votes=1, votes_total=1)
+            session.add(row)
+    before = case.rows()
+    with case.db.write() as session:
+        round_ = session.get_one(Round, case.round_id)
+        round_.state = "done"
+        assert evaluation.newest_finished(session, round_.project_id) is round_
+        evaluation.store_baseline(session, round_, evaluation.baseline_figures(session, round_))
+    figure = case.figure("baseline", "evaluation")
+    kappas = [cohen_kappa_score(labels[5:30], case.ratings[5:30, expert]) for expert in range(EXPERTS)]
+    assert figure.value == pytest.approx(np.mean(kappas))
+    assert figure.n == 25
+    assert case.figure("baseline", "control").n == 10
+    after = case.rows()
+    case.evaluate()
+    assert case.rows() == after, "a round that is evaluated with it says the same"
+    assert [row for row in after if row[0] != "baseline"] == before

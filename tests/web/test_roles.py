@@ -94,6 +94,9 @@ TABLE = {
         GET /p/{slug}/rounds/{number}
         GET /p/{slug}/rounds/{number}/items
         GET /p/{slug}/alignment
+        GET /p/{slug}/report
+        GET /p/{slug}/report/file.html
+        GET /p/{slug}/report/dataset-card.md
         GET /p/{slug}/alignment/chart.json
         GET /p/{slug}/alignment/figures.csv
         GET /api/v1/projects/{slug}/items

@@ -20,6 +20,7 @@ from app.services.pool.search import holds, matching
 from app.services.rounds import current_model
 
 Order = Literal["pool", "unsure", "sure"]
+Split = Literal["", "train", "evaluation"]
 Differs = Literal["", "experts", "model", "baseline"]
 _DISPUTED = ("tie", "majority", "adjudicated")
 
@@ -27,8 +28,8 @@ _DISPUTED = ("tie", "majority", "adjudicated")
 @dataclass(frozen=True)
 class Filters:
     """``version`` is a model version's number (None: the current one); ``label`` is what it predicts, ``low`` and
-    ``high`` bound its score in [0, 1]. ``expert_label`` is the consensus. ``differs`` asks for items where the experts
-    differed among themselves, or from that model version, or from the baseline."""
+    ``high`` bound its score in [0, 1]. ``expert_label`` is the consensus, ``split`` what it is used for. ``differs``
+    asks for items where the experts differed among themselves, or from that model version, or from the baseline."""
 
     words: str = ""
     version: int | None = None
@@ -38,12 +39,19 @@ class Filters:
     round: int | None = None
     reason: str = ""
     expert_label: int | None = None
+    split: Split = ""
     differs: Differs = ""
     order: Order = "pool"
 
     @property
     def of_chosen(self) -> bool:
-        return self.round is not None or bool(self.reason) or self.expert_label is not None or bool(self.differs)
+        return (
+            self.round is not None
+            or bool(self.reason)
+            or self.expert_label is not None
+            or bool(self.differs)
+            or bool(self.split)
+        )
 
     @property
     def of_predictions(self) -> bool:
@@ -249,6 +257,8 @@ def _chosen(page: _Page) -> Select[int]:
         query = query.where(Chosen.reason == filters.reason)
     if filters.expert_label is not None:
         query = query.where(ConsensusLabel.label == filters.expert_label)
+    if filters.split:
+        query = query.where(Chosen.split == filters.split)
     return query.where(*_differing(page))
 
 

@@ -8,7 +8,7 @@ from pydantic import Json
 from app.db.tables import Import, Item
 from app.ml.artifacts import ArtifactStore
 from app.services import pool
-from app.services.pool.browse import BrowsePage, Differs, Filters, Order, browse
+from app.services.pool.browse import BrowsePage, Differs, Filters, Order, Split, browse
 from app.services.pool.history import ItemHistory, item_history
 from app.web.api import schemas
 from app.web.api.common import Id, api_router, errors, label_index
@@ -50,6 +50,7 @@ def search_items(
     round: Annotated[int | None, Query(ge=1, le=schemas.LARGEST_ID, description="Chosen in this round.")] = None,
     reason: Annotated[str, Query(max_length=20, description="Chosen as: `boundary`, `control`, …")] = "",
     expert_label: Annotated[str | None, Query(max_length=200, description="The consensus, by name.")] = None,
+    split: Annotated[Split, Query(description="Used for fine-tuning or evaluation.")] = "",
     differs: Annotated[Differs, Query(description="Where experts differ among themselves, or from what.")] = "",
     order: Annotated[Order, Query(description="Words are found in the pool's order only.")] = "pool",
     after: Annotated[str, Query(max_length=60, description="`next` of the page before.")] = "",
@@ -66,6 +67,7 @@ def search_items(
         round=round,
         reason=reason,
         expert_label=None if expert_label is None else label_index(names, expert_label),
+        split=split,
         differs=differs,
         order=order,
     )
