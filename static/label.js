@@ -59,6 +59,8 @@
     const place = byId("empty");
     place.querySelector(".empty-title").textContent = empty.title;
     place.querySelector(".empty-text").textContent = `${empty.text} ${empty.more ?? ""}`.trim();
+    byId("to-votes").hidden = !empty.votes;
+    if (empty.votes) byId("to-votes").querySelector("a").href = urls.votes.replace("ROUND", empty.votes);
   }
 
   function showWaitingForNext() {

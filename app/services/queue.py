@@ -50,10 +50,20 @@ class Progress:
 class EmptyQueue:
     """Why there is nothing to do: a key for the page's words, and a figure to go with it."""
 
-    reason: str  # no_items, no_round, paused, preparing, waiting_for_colleagues, round_finished
+    reason: str  # no_items, no_round, or what the latest round is doing: the keys of _WHY_EMPTY
     waiting_slots: int = 0
     round_number: int | None = None
 
+
+_WHY_EMPTY = {
+    "preparing": "preparing",
+    "review": "waiting_for_colleagues",
+    "adjudicating": "deciding",  # by a lead; "votes_wanted" where experts decide
+    "concluding": "round_answered",
+    "done": "round_finished",
+    "cancelled": "round_finished",
+    "failed": "held_up",
+}
 
 # The statements of the hot path are written in SQL: SQLAlchemy's expression language costs several times what running
 # them does. States stand in words, because only then can a planner tell that the partial index on them applies.
@@ -204,8 +214,9 @@ def explain_empty(session: Session, project_id: int) -> EmptyQueue:
     if latest.state == "review":
         waiting = session.scalar(select(func.count()).where(Assignment.round_id == latest.id, _UNANSWERED)) or 0
         return EmptyQueue("waiting_for_colleagues", waiting, latest.number)
-    finished = latest.state in ("done", "cancelled")
-    reason = "round_finished" if finished else ("preparing" if latest.state == "preparing" else "round_answered")
+    reason = _WHY_EMPTY[latest.state]
+    if reason == "deciding" and latest.settings.get("adjudicators") == "two_experts":
+        reason = "votes_wanted"
     return EmptyQueue(reason, 0, latest.number)
 
 

@@ -44,6 +44,15 @@ EMPTY_WORDS = {
         N_("Thank you. Some answers by colleagues are still to come. You can close this page."),
     ),
     "round_answered": (N_("The round is answered"), N_("Thank you. The model is learning from the answers now.")),
+    "deciding": (N_("The round is answered"), N_("Thank you. Where experts disagree, it is being decided now.")),
+    "votes_wanted": (
+        N_("The round is answered"),
+        N_("Thank you. On some texts you disagree with colleagues, and two of you decide them."),
+    ),
+    "held_up": (
+        N_("The round is held up"),
+        N_("All answers are stored. Something went wrong after them; the people who run the project see what to do."),
+    ),
     "round_finished": (
         N_("The round is finished"),
         N_("Thank you. When the next one begins, its first text appears here."),
@@ -105,13 +114,14 @@ class Desk:
         }
 
 
-def empty_words(empty: EmptyQueue) -> dict[str, str]:
+def empty_words(empty: EmptyQueue) -> dict[str, Any]:
     title, text = EMPTY_WORDS[empty.reason]
     more = ""
     if empty.waiting_slots:
         more = i18n.ngettext("%(n)s answer is missing.", "%(n)s answers are missing.", empty.waiting_slots)
         more = more % {"n": empty.waiting_slots}
-    return {"reason": empty.reason, "title": _(title), "text": _(text), "more": more}
+    votes = empty.round_number if empty.reason == "votes_wanted" else None  # the round on whose page they vote
+    return {"reason": empty.reason, "title": _(title), "text": _(text), "more": more, "votes": votes}
 
 
 class Noted(BaseModel):

@@ -272,10 +272,17 @@ def test_an_empty_queue_says_why(db):
 
     answer_everything(db, review, review.experts[0])
     assert reason() == "waiting_for_colleagues"
-    for state, expected in [("preparing", "preparing"), ("concluding", "round_answered"), ("done", "round_finished")]:
+    for state, expected in [
+        *(("preparing", "preparing"), ("concluding", "round_answered"), ("done", "round_finished")),
+        *(("adjudicating", "deciding"), ("failed", "held_up"), ("cancelled", "round_finished")),
+    ]:
         with db.write() as session:
             session.execute(update(Round).where(Round.id == review.round_id).values(state=state))
         assert reason() == expected
+    experts_decide = {"state": "adjudicating", "settings": {"adjudicators": "two_experts"}}
+    with db.write() as session:
+        session.execute(update(Round).where(Round.id == review.round_id).values(experts_decide))
+    assert reason() == "votes_wanted"
 
 
 def test_a_round_that_is_not_in_review_gives_nothing_out(db):

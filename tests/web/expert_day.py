@@ -340,12 +340,13 @@ def what_was_decided(scene: Scene, items: list[int], hidden: Hidden) -> None:
 
 
 def the_round_goes_on(day: Day) -> None:
-    for stage in ("review", "concluding", "preparing", "done"):
+    for stage in ("review", "concluding", "adjudicating", "failed", "preparing", "done"):
         with day.scene.db.write() as session:
             session.scalars(select(Round)).one().state = stage
         for rest in ("/label", "/label/next", "/answers", ""):
             day.page(rest)
-        day.get(day.scene.path("/rounds/1/ties"))
+        if stage != "adjudicating":  # only then are colleagues' answers shown (a_vote)
+            day.get(day.scene.path("/rounds/1/ties"))
         day.note("undo")
 
 
@@ -359,7 +360,7 @@ def a_vote(day: Day, items: list[int]) -> None:
             ConsensusLabel(round_id=round_.id, item_id=item, source="tie", votes=2, decided_at=round_.created_at)
             for item in items[:2]
         )
-    for rest in ("", "/label", "/rulings"):
+    for rest in ("", "/label", "/label/next", "/rulings"):
         day.page(rest)
     day.get(scene.path("/rounds/1/ties"), "/p/{slug}/rounds/{number}/ties")
     other = scene.browser("second")

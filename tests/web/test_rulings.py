@@ -35,6 +35,11 @@ def test_two_experts_settle_it_and_everybody_can_read_why(scene, tied):
     assert HOSTILE not in page
     assert "Second" not in page, "no colleague's name"
     assert scene.path("/rounds/1/ties") in first.get(scene.path("")).text
+    assert (
+        f'<p id="to-votes"><a role="button" href="{scene.path("/rounds/1/ties")}"'
+        in first.get(scene.path("/label")).text
+    )
+    assert first.get(scene.path("/label/next")).json()["empty"]["votes"] == 1
     wrong = decide(first, scene, tied, label=1, reason=" ")
     assert (wrong.status_code, "Say why" in wrong.text) == (422, True)
     assert decide(first, scene, tied, label=1, reason="It hides the price.").status_code == 303

@@ -324,7 +324,16 @@ class Task(Given):
 
 class Empty(BaseModel):
     reason: Literal[
-        "no_items", "no_round", "paused", "preparing", "waiting_for_colleagues", "round_answered", "round_finished"
+        "no_items",
+        "no_round",
+        "paused",
+        "preparing",
+        "waiting_for_colleagues",
+        "round_answered",
+        "deciding",
+        "votes_wanted",
+        "held_up",
+        "round_finished",
     ] = Field(description="Why there is nothing to label now.")
     message: str
     round_number: int | None
