@@ -17,7 +17,7 @@ from app.db.tables import ApiToken, Membership, Project, User, UserSession
 from app.db.tables.accounts import ROLES
 from app.db.tables.accounts import Role as Role
 from app.errors import Conflict, InvalidInput, NotFound
-from app.services import audit, passwords
+from app.services import audit, passwords, sight
 
 # Who may do what. A viewer reads all of the admin's pages, a lead also decides ties and keeps the guideline, an admin
 # does everything; an expert sees only what is theirs, so that they can answer blind.
@@ -355,7 +355,10 @@ def add_member(
     by_user_id: int | None = None,
     now: datetime | None = None,
 ) -> Membership:
-    """Make someone a member, or let a former one back in. Someone who is a member keeps the higher of the two roles."""
+    """Make someone a member, or let a former one back in. Someone who is a member keeps the higher of the two roles.
+
+    Whoever comes back as an expert and has seen the model's labels is let in, and the log says so.
+    """
     role, now = check_role(role), now or utcnow()
     member = _membership(session, project_id, user_id)
     if member is None:
@@ -366,20 +369,31 @@ def add_member(
     elif RANKS[role] > RANKS[cast(Role, member.role)]:
         member.role = role
     session.flush()
-    audit.record(
-        session, "member.added", user_id=by_user_id or user_id, project_id=project_id, member=user_id, role=member.role
-    )
+    saw = member.role == "expert" and user_id in sight.saw_model(session, project_id, [user_id])
+    detail: dict[str, Any] = {"member": user_id, "role": member.role} | ({"saw_model": True} if saw else {})
+    audit.record(session, "member.added", user_id=by_user_id or user_id, project_id=project_id, **detail)
     return member
 
 
-def change_role(session: Session, project_id: int, user_id: int, role: str, *, by_user_id: int | None) -> None:
-    """Raises NotFound for someone who is no member, Conflict for the last admin."""
+def change_role(
+    session: Session, project_id: int, user_id: int, role: str, *, by_user_id: int | None, although_seen: bool = False
+) -> None:
+    """Raises NotFound for someone who is no member, Conflict for the last admin, and Conflict (field ``seen``) for
+    making an expert of someone who has seen the model's labels, unless that is meant (``although_seen``, logged)."""
     member, role = _present_member(session, project_id, user_id), check_role(role)
     if member.role == "admin" and role != "admin":
         _require_another_admin(session, project_id, user_id)
+    saw = role == "expert" and user_id in sight.saw_model(session, project_id, [user_id])
+    if saw and not although_seen:
+        raise Conflict(
+            "This person has been able to see the model's labels in this project, so they can't answer blind any more. "
+            "Confirm it on the page People if they are to answer all the same.",
+            field="seen",
+        )
     member.role = role
     session.flush()
-    audit.record(session, "member.role_changed", user_id=by_user_id, project_id=project_id, member=user_id, role=role)
+    detail: dict[str, Any] = {"member": user_id, "role": role} | ({"saw_model": True} if saw else {})
+    audit.record(session, "member.role_changed", user_id=by_user_id, project_id=project_id, **detail)
 
 
 def remove_member(

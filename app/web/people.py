@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
 
-from app.services import accounts, invitations
+from app.services import accounts, invitations, sight
 from app.web.deps import AdminAccess, AppSettings, Db, ProjectAccess, WriteSession
 from app.web.render import form_errors, redirect, render
 
@@ -21,8 +21,17 @@ def people_page(request: Request, db: Db, access: AdminAccess) -> Response:
 def _page(request: Request, db: Db, access: ProjectAccess, **context: Any) -> Response:
     with db.read() as session:
         members = accounts.members(session, access.project.id)
+        experts = [user.id for user, member in members if member.role == "expert"]
+        seen = sight.saw_model(session, access.project.id, experts)
         invited = invitations.open_invitations(session, access.project.id)
-    shown = {"members": members, "invited": invited, "role_words": ROLE_WORDS, "link": None, "link_for": ""}
+    shown = {
+        "members": members,
+        "invited": invited,
+        "role_words": ROLE_WORDS,
+        "link": None,
+        "link_for": "",
+        "seen": seen,
+    }
     context = shown | context
     return render(request, "people.html", fragment="_people.html", **context)
 
@@ -59,9 +68,19 @@ def withdraw_invitation(request: Request, invitation_id: int, access: AdminAcces
 
 @router.post("/{user_id}/role", name="change_role")
 def change_role(
-    request: Request, user_id: int, access: AdminAccess, session: WriteSession, role: Text = ""
+    request: Request,
+    db: Db,
+    user_id: int,
+    access: AdminAccess,
+    session: WriteSession,
+    role: Text = "",
+    although_seen: Annotated[bool, Form()] = False,
 ) -> Response:
-    accounts.change_role(session, access.project.id, user_id, role, by_user_id=access.user.id)
+    """Making an expert of somebody who has seen the model's labels asks once more, and says why."""
+    project, by = access.project.id, access.user.id
+    again = form_errors(lambda errors: _page(request, db, access, errors=errors, values={"seen_by": user_id}))
+    with again:
+        accounts.change_role(session, project, user_id, role, by_user_id=by, although_seen=although_seen)
     return _back(request, access, "The role is changed.")
 
 

@@ -6,7 +6,10 @@ from datetime import timedelta
 import pytest
 
 from app.db.base import utcnow
+from app.db.tables import Project
 from app.services import accounts, invitations
+from tests.factories import make_items
+from tests.services.review_factories import add_round
 from tests.web.conftest import link_in
 
 NEW = {"name": "Dora", "email": "dora@example.org", "password": "correct horse battery"}
@@ -151,3 +154,21 @@ def test_the_first_page_lists_ones_projects_and_no_others(scene):
     outsider = scene.browser("outsider").get("/")
     assert scene.slug not in outsider.text
     assert "You are in no project yet" in outsider.text
+
+
+def test_an_admin_is_warned_before_somebody_who_saw_the_models_labels_answers(scene):
+    with scene.db.write() as session:
+        project = session.get_one(Project, scene.project_id)
+        add_round(session, project, [item.id for item in make_items(session, project, 1)], overlap=1)
+        accounts.add_member(session, project.id, scene.users["outsider"], "viewer")
+    admin, role = scene.browser("admin"), scene.path(f"/people/{scene.users['outsider']}/role")
+    warned = admin.post(role, {"role": "expert"})
+    assert warned.status_code == 409
+    assert "has been able to see the model&#39;s labels" in warned.text or "see the model's labels" in warned.text
+    assert "Make Outsider an expert all the same" in warned.text
+    assert scene.browser("outsider").get(scene.path("/label")).status_code == 403
+    assert admin.post(role, {"role": "expert", "although_seen": "true"}).status_code == 303
+    assert scene.browser("outsider").get(scene.path("/label")).status_code == 200
+    page = admin.get(scene.path("/people")).text
+    assert page.count("has seen the model") == 1, "the expert who has seen nothing is not marked"
+    assert "saw_model" in admin.get(scene.path("/audit")).text
