@@ -10,7 +10,7 @@
     if (!card || card.dataset.armed) return;
     card.dataset.armed = "yes";
     shownAt = performance.now();
-    card.focus();
+    card.focus({ preventScroll: true });
   }
 
   document.addEventListener("htmx:afterSwap", arm);

@@ -12,6 +12,7 @@
 
   let tasks = state.desk.tasks; // the first one is on the page
   let progress = state.desk.progress;
+  let until = state.desk.until; // how long the server keeps the texts for this page
   let watch = { since: performance.now(), seen: 0 }; // how long the item has been looked at
   let paces = state.pace ? [state.pace] : [];
   let contrastIsDue = false;
@@ -32,7 +33,7 @@
       const old = byId("item");
       const item = old.cloneNode(false); // a new element, so that a screen reader reads it out
       item.textContent = task.text;
-      item.classList.remove("open");
+      item.classList.remove("open", "small", "long");
       old.replaceWith(item);
       for (const field of document.querySelectorAll("#work input[name=assignment]")) field.value = task.assignment;
       note.value = sessionStorage.getItem(draftOf(task)) ?? "";
@@ -43,11 +44,15 @@
     if (focus) (task ? byId("item") : byId("empty")).focus({ preventScroll: true });
   }
 
+  // A long text gets smaller letters first, and is folded if it is still too long for its frame.
   function fold() {
     const item = byId("item");
     const button = byId("expand");
     const open = item.classList.contains("open");
-    const long = open || item.scrollHeight > item.clientHeight + 4;
+    const overflows = () => item.scrollHeight > item.clientHeight + 4;
+    item.classList.remove("small");
+    item.classList.toggle("small", open || overflows());
+    const long = open || overflows();
     button.hidden = !long;
     button.setAttribute("aria-expanded", String(open));
     item.classList.toggle("long", long && !open);
@@ -165,6 +170,7 @@
   // read. `first` comes to the front: an answer taken back.
   function take(desk, first, entry) {
     const before = current();
+    until = desk.until;
     const texts = new Map(tasks.map((task) => [task.assignment, task.text]));
     const settled = outbox.settled();
     // The receipt of an answer that is being taken back meanwhile must not take its text away again.
@@ -297,6 +303,10 @@
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
     if (typing(event.target)) {
       if (event.key === "Escape" && form.contains(event.target)) byId("item").focus();
+      if (event.key === "Enter" && event.target.name === "other") {
+        event.preventDefault(); // or Enter would press the form's first button, which is another reason
+        byId("skip-reasons").querySelector("[value=other]").click();
+      }
       return;
     }
     const open = document.querySelector("dialog[open]");
@@ -347,11 +357,13 @@
     const headers = { "Content-Type": "application/json", Accept: "application/json", "X-CSRF-Token": state.csrf };
     try {
       const response = await fetch(urls.preferences, { method: "POST", headers, body: JSON.stringify(changes) });
-      if (!response.ok) return null;
-      return (state.prefs = await response.json());
+      if (response.ok) return (state.prefs = await response.json());
     } catch {
-      return null;
+      // no network: said below
     }
+    keys.status.textContent = words.not_saved;
+    say(words.not_saved, "notice");
+    return null;
   }
 
   byId("suggest-breaks").addEventListener("change", async (event) => {
@@ -366,19 +378,43 @@
     savePreferences({ notify: event.target.checked });
   });
 
-  // A swipe is mostly sideways and a third of the screen wide; up and down it scrolls.
+  // A swipe is mostly sideways and a third of the screen wide; up and down it scrolls. The text goes with the finger, and
+  // the answer that letting go would give stands out.
   let touch = null;
+  const swipes = () => state.prefs.swipe && labels.length === 2;
+  const sideways = ({ clientX, clientY }) => {
+    const across = clientX - touch.x;
+    const far = Math.abs(across) > innerWidth / 3 && Math.abs(across) > 2 * Math.abs(clientY - touch.y);
+    return { across, label: far ? Number(across > 0) : null };
+  };
+
+  function aim(across, label) {
+    byId("item").style.translate = across ? `${Math.round(across / 2)}px` : "";
+    for (const [index, button] of document.querySelectorAll("#answer .label-button").entries()) {
+      button.classList.toggle("aimed", index === label);
+    }
+  }
+
   document.addEventListener("touchstart", (event) => {
     const inItem = event.target.closest?.("#item");
     touch = inItem && event.touches.length === 1 ? { x: event.touches[0].clientX, y: event.touches[0].clientY } : null;
   }, { passive: true });
-  document.addEventListener("touchend", (event) => {
-    if (!touch || !state.prefs.swipe || labels.length !== 2) return;
-    const across = event.changedTouches[0].clientX - touch.x;
-    const down = event.changedTouches[0].clientY - touch.y;
-    if (Math.abs(across) > innerWidth / 3 && Math.abs(across) > 2 * Math.abs(down)) answer(across < 0 ? 0 : 1);
-    touch = null;
+  document.addEventListener("touchmove", (event) => {
+    if (!touch || !swipes()) return;
+    const { across, label } = sideways(event.touches[0]);
+    aim(Math.abs(across) > 20 ? across : 0, label);
   }, { passive: true });
+  document.addEventListener("touchend", (event) => {
+    if (!touch || !swipes()) return;
+    const { label } = sideways(event.changedTouches[0]);
+    aim(0, null);
+    touch = null;
+    if (label !== null) answer(label);
+  }, { passive: true });
+  document.addEventListener("touchcancel", () => {
+    if (touch) aim(0, null);
+    touch = null;
+  });
 
   // --- the contrast card --------------------------------------------------------------------------------------
 
@@ -390,10 +426,11 @@
       byId("work").hidden = true;
       byId("empty").hidden = true;
       slot.hidden = false;
-      slot.querySelector("#contrast").focus();
+      slot.querySelector("#contrast").focus({ preventScroll: true });
     });
   }
 
+  document.addEventListener("linecall:said", (event) => say(event.detail.value));
   document.addEventListener("htmx:afterSwap", () => {
     const slot = byId("contrast-slot");
     if (slot.hidden || slot.querySelector("#contrast")) return;
@@ -422,6 +459,7 @@
     if (outbox.size) return; // what waits still needs its items
     const data = new FormData();
     data.set("csrf_token", state.csrf);
+    if (until) data.set("until", until);
     navigator.sendBeacon(urls.release, data);
   });
   window.addEventListener("pageshow", (event) => event.persisted && look());

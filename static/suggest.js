@@ -9,6 +9,11 @@
     if (event.target.id === "suggest") event.detail.parameters.assignment = inHand();
   });
 
+  // In the narrow column the form would open below its lower edge.
+  for (const ask of document.querySelectorAll(".guideline details.ask")) {
+    ask.addEventListener("toggle", () => ask.open && ask.scrollIntoView({ block: "nearest" }));
+  }
+
   const notice = document.getElementById("guideline-news");
   notice?.querySelector("button").addEventListener("click", () => {
     const state = JSON.parse(document.getElementById("desk-state").textContent);

@@ -220,16 +220,21 @@ def explain_empty(session: Session, project_id: int) -> EmptyQueue:
     return EmptyQueue(reason, 0, latest.number)
 
 
-def release(session: Session, project_id: int, expert_id: int) -> int:
-    """Give back what the expert holds in the open review; how many slots that were."""
+def release(session: Session, project_id: int, expert_id: int, *, until: datetime | None = None) -> int:
+    """Give back what the expert holds in the open review; how many slots that were.
+
+    With ``until``, only what nobody has renewed since: a page that is loaded anew holds the items before the one
+    that it replaces has let go of them.
+    """
+    held = (
+        Assignment.round_id
+        == select(Round.id).where(Round.project_id == project_id, Round.state == "review").scalar_subquery(),
+        Assignment.expert_id == expert_id,
+        Assignment.state == "claimed",
+    )
     result = session.execute(
         update(Assignment)
-        .where(
-            Assignment.round_id
-            == select(Round.id).where(Round.project_id == project_id, Round.state == "review").scalar_subquery(),
-            Assignment.expert_id == expert_id,
-            Assignment.state == "claimed",
-        )
+        .where(*held, *(() if until is None else (Assignment.lease_expires_at <= until,)))
         .values(state="open", expert_id=None, claimed_at=None, lease_expires_at=None)
         .returning(Assignment.id)
         .execution_options(synchronize_session=False)

@@ -1,5 +1,6 @@
 """The contrast card of the labelling page; a page of its own without JavaScript."""
 
+import json
 import secrets
 from typing import Annotated, Any
 
@@ -37,7 +38,7 @@ def _show(request: Request, access: Labeller, db: Db, **context: Any) -> Respons
 @router.post("/{pair_id}/confirm", name="confirm_contrast")
 def confirm(request: Request, pair_id: int, access: Labeller, db: Db) -> Response:
     db.run_write(lambda session: contrast.confirm(session, access.project.id, access.user.id, pair_id))
-    return _onward(request, access, db)
+    return _onward(request, access, db, _("Saved: both answers stand"))
 
 
 @router.post("/{pair_id}/revise", name="revise_contrast")
@@ -46,11 +47,12 @@ def revise(
     pair_id: int,
     access: Labeller,
     db: Db,
-    assignment: Annotated[int, Form()],
-    label: Annotated[int, Form()],
+    change: Annotated[str, Form(pattern="^[0-9]{1,9}:[0-9]$")],
     key: Annotated[str, Form()],
     reason: Annotated[str, Form()] = "",
 ) -> Response:
+    """``change`` is one of the two texts and its new label, as "assignment:label"."""
+    assignment, label = map(int, change.split(":"))
     answer = Answer(assignment, label, key, note=reason)
     project, expert_id = access.project, access.user.id
     n_labels = len(project.labels)
@@ -58,10 +60,13 @@ def revise(
         db.run_write(
             lambda session: contrast.revise(session, project.id, expert_id, pair_id, answer, n_labels=n_labels)
         )
-    return _onward(request, access, db)
+    return _onward(request, access, db, _("Changed to: %(label)s", label=project.labels[label]))
 
 
-def _onward(request: Request, access: Labeller, db: Db) -> Response:
+def _onward(request: Request, access: Labeller, db: Db, said: str) -> Response:
+    """The next pair or none, and what was saved: the page's script shows it as a receipt."""
     if is_htmx(request):
-        return _show(request, access, db)
-    return redirect(request, request.url_for("contrast", slug=access.project.slug).path, flash=_("Saved."))
+        response = _show(request, access, db)
+        response.headers["HX-Trigger"] = json.dumps({"linecall:said": said})
+        return response
+    return redirect(request, request.url_for("contrast", slug=access.project.slug).path, flash=said)

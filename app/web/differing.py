@@ -12,13 +12,14 @@ _MOST = 4000  # words: beyond it the comparison would take longer than a person 
 
 
 def marked(left: str, right: str) -> tuple[Markup, Markup]:
-    """Both texts escaped, with ``<mark>`` around what the other one lacks; texts too long to compare, or with less
-    than a quarter in common, come back without marks: everything would be marked."""
+    """Both texts escaped, with ``<mark>`` around what the other one lacks; texts too long to compare, or that share
+    less than a third of their words, come back without marks: nearly everything would be marked."""
     a, b = _WORDS.findall(left), _WORDS.findall(right)
     if len(a) + len(b) > _MOST:
         return escape(left), escape(right)
     matcher = SequenceMatcher(None, [w.casefold() for w in a], [w.casefold() for w in b], autojunk=False)
-    if matcher.ratio() < 0.25:
+    shared = sum(word.isalnum() for at, _, size in matcher.get_matching_blocks() for word in a[at : at + size])
+    if 2 * shared < sum(word.isalnum() for word in a + b) / 3:
         return escape(left), escape(right)
     left_parts, right_parts = [], []
     for kind, a0, a1, b0, b1 in matcher.get_opcodes():

@@ -4,13 +4,15 @@ one (static/label.js); without JavaScript the same page is a form."""
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
 from sqlalchemy.orm import Session
 
+from app.db.base import utcnow
 from app.errors import Conflict, Forbidden
 from app.services import annotations, contrast, guidance, practice, preferences, projects, queue, reveals
 from app.services.annotations import Answer, Receipt
@@ -92,6 +94,7 @@ class Desk:
     progress: Progress
     done: Done | None = None
     contrast: bool = False  # nothing is left to answer, and pairs wait to be seen side by side
+    until: datetime | None = None  # how long the items are reserved
     key: str = field(default_factory=lambda: secrets.token_hex(16))  # of the next answer: sent twice, stored once
     undo_key: str = field(default_factory=lambda: secrets.token_hex(16))
 
@@ -111,6 +114,7 @@ class Desk:
             "progress": asdict(self.progress),
             "done": None if self.done is None else asdict(self.done),
             "contrast": self.contrast,
+            "until": None if self.until is None else self.until.isoformat(),
         }
 
 
@@ -205,10 +209,10 @@ def take_note(access: Labeller, db: Db, settings: AppSettings, noted: Noted) -> 
 
 
 @router.post("/label/release", name="label_release", status_code=204)
-def release(access: Labeller, db: Db) -> None:
+def release(access: Labeller, db: Db, until: Annotated[AwareDatetime | None, Form()] = None) -> None:
     """The page is being closed: colleagues may have what it held. An answer still to come counts all the same while
     nobody has taken the item."""
-    db.run_write(lambda session: queue.release(session, access.project.id, access.user.id))
+    db.run_write(lambda session: queue.release(session, access.project.id, access.user.id, until=until))
 
 
 # Without JavaScript: a form, and back to the page.
@@ -333,13 +337,15 @@ def _lost(lost: Conflict) -> Done:
 
 def _desk(session: Session, access: ProjectAccess, minutes: int, done: Done | None = None) -> Desk:
     project_id, expert_id = access.project.id, access.user.id
-    lease = queue.lease_for(access.project.settings, minutes)
+    lease, now = queue.lease_for(access.project.settings, minutes), utcnow()
     progress = queue.progress(session, project_id, expert_id)
     tasks: list[Task] = []
     if progress.unanswered:
-        tasks = queue.claim_ahead(session, project_id, expert_id, lease=lease, unanswered=progress.unanswered)
+        left = progress.unanswered
+        tasks = queue.claim_ahead(session, project_id, expert_id, lease=lease, unanswered=left, now=now)
     elif done is not None and done.round_id is not None:
         queue.close_if_answered(session, done.round_id)
     at_end = not tasks and access.project.settings.get("reveal") == "end"
     contrast_waits = at_end and contrast.due(session, project_id, expert_id) is not None
-    return Desk(tasks, None if tasks else queue.explain_empty(session, project_id), progress, done, contrast_waits)
+    empty = None if tasks else queue.explain_empty(session, project_id)
+    return Desk(tasks, empty, progress, done, contrast_waits, now + lease if tasks else None)

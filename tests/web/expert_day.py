@@ -279,7 +279,7 @@ def the_answers(day: Day) -> None:
     day.page("/contrast")
     with day.scene.db.read() as session:
         pair = session.scalar(select(BoundaryPair.id).order_by(BoundaryPair.id.desc()))
-    revision = {"assignment": two, "label": 1, "key": secrets.token_hex(16)}
+    revision = {"change": f"{two}:1", "key": secrets.token_hex(16)}
     for headers in ({}, HTMX):
         day.post(f"/contrast/{pair}/revise", revision, headers=headers)
     day.post(f"/contrast/{pair}/revise", revision | {"reason": "Επειδή"})

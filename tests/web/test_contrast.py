@@ -49,7 +49,7 @@ def test_the_answer_that_completes_a_pair_says_so_and_the_card_shows_only_ones_o
     assert "<html" not in card
     assert "&lt;" in card
     assert "<b>" not in card
-    offered = re.findall(r'<button type="submit" name="label" value="(\d)"', card)
+    offered = re.findall(r'<button type="submit" name="change" value="\d+:(\d)"', card)
     assert offered == ["0", "1"], "each side offers the other label"
     for secret in ("0.8125", "41", "42", "similarity", "model", "boundary"):
         assert secret not in re.sub(r'(value|action|hx-post)="[^"]*"', "", card)
@@ -65,7 +65,7 @@ def test_a_revision_without_a_reason_comes_back_with_the_field(scene, review):
     note_down(browser, scene, assignment=one, label=1)
     note_down(browser, scene, assignment=two, label=0)
     browser.get(scene.path("/contrast"))
-    form = {"assignment": one, "label": 0, "key": "k" * 16, "reason": ""}
+    form = {"change": f"{one}:0", "key": "k" * 16, "reason": ""}
     url = scene.path(f"/contrast/{review}/revise")
     reply = browser.post(url, form, headers={"HX-Request": "true"})
     assert (reply.status_code, "Say why" in reply.text) == (422, True)

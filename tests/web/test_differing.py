@@ -1,6 +1,15 @@
 """Words that differ between two texts, as safe HTML; tests/web/test_contrast.py has the pairs' side of it."""
 
-from app.web.differing import marked_lines
+from app.web.differing import marked, marked_lines
+
+
+def test_texts_with_little_in_common_are_not_marked_all_over():
+    one, other = (
+        "The witnesses shared story after story about loans.",
+        "Iniesta, the captain, apologised after",
+    )
+    assert [str(text) for text in marked(one, other)] == [one, other]
+    assert "<mark>slammed</mark>" in marked("The court slammed the plan", "The court criticised the plan")[0]
 
 
 def test_changed_words_are_marked_line_by_line_and_everything_is_escaped():

@@ -149,6 +149,17 @@ def test_an_empty_queue_says_why(scene):
     assert "Nothing to label yet" in scene.browser("expert").get(scene.path("/label")).text
 
 
+def test_a_page_that_closes_after_a_fresh_one_was_loaded_takes_nothing_from_it(scene, review):
+    browser = scene.browser("expert")
+    before, after = (state(browser.get(scene.path("/label")))["desk"]["until"] for _ in range(2))
+    assert browser.post(scene.path("/label/release"), {"until": before}).status_code == 204
+    with scene.db.read() as session:
+        assert session.scalar(select(func.count()).where(Assignment.state == "claimed")) == 2
+    assert browser.post(scene.path("/label/release"), {"until": after}).status_code == 204
+    with scene.db.read() as session:
+        assert session.scalar(select(func.count()).where(Assignment.state == "claimed")) == 0
+
+
 def test_closing_the_page_gives_back_what_it_held(scene, review):
     browser = scene.browser("expert")
     assert held(browser, scene)
