@@ -18,8 +18,12 @@ ERRORS = (
     *("InvalidInput", "NotSignedIn", "Forbidden", "NotFound", "Conflict", "Gone", "TooLarge", "Unavailable"),
     *("LinecallError", "TooManyAttempts"),
 )
-ENGLISH_ONLY = {"baseline", "dry_runs", "people", "pool", "project_forms", "projects", "rounds", "start"}
-EXPERTS_MEET = (  # services whose errors can come before an expert; the other pages are in English only
+# Where errors are raised that can come before an expert. Those of the other modules stay in English, as their pages do.
+WEB = (
+    *("account", "adjudication", "contrast", "deps", "errors", "given", "guidance", "home", "label", "oidc"),
+    *("practice", "preferences", "security", "session", "sso"),
+)
+SERVICES = (
     *("accounts", "annotations", "contrast", "guidance", "identities", "invitations", "passwords", "practice"),
     *("preferences", "rounds", "rulings"),
 )
@@ -28,12 +32,12 @@ EXPERTS_MEET = (  # services whose errors can come before an expert; the other p
 def sentences() -> Catalog:
     """What the pages say, and what the errors say that whoever answers can meet."""
     catalogue = Catalog(project="Linecall", charset="utf-8")
-    keywords = DEFAULT_KEYWORDS | {"N_": None} | dict.fromkeys(ERRORS)
-    services = [ROOT / "app" / "services" / f"{name}.py" for name in EXPERTS_MEET]
-    sources = [("jinja2", path) for path in sorted((ROOT / "templates").glob("*.html"))]
-    web = [path for path in sorted((ROOT / "app" / "web").glob("*.py")) if path.stem not in ENGLISH_ONLY]
-    sources += [("python", path) for path in web + services]
-    for method, path in sources:
+    templates = [("jinja2", path, {}) for path in sorted((ROOT / "templates").glob("*.html"))]
+    errors = dict.fromkeys(ERRORS)
+    web = [("python", path, errors if path.stem in WEB else {}) for path in sorted((ROOT / "app/web").glob("*.py"))]
+    services = [("python", ROOT / "app" / "services" / f"{name}.py", errors) for name in SERVICES]
+    for method, path, more in templates + web + services:
+        keywords = DEFAULT_KEYWORDS | {"N_": None} | more
         options = {"trimmed": "true"} if method == "jinja2" else {}
         for _line, message, _comments, context in extract_from_file(
             method, str(path), keywords=keywords, options=options
@@ -58,7 +62,9 @@ def untranslated(code: str) -> list[str]:
 
 def update(path: Path) -> None:
     catalogue = read_po(path.open("rb"), locale=path.stem) if path.exists() else Catalog(locale=path.stem)
+    written = catalogue.creation_date  # kept, so that two people's changes don't meet in it
     catalogue.update(sentences(), no_fuzzy_matching=True)
+    catalogue.creation_date = written
     catalogue.obsolete.clear()
     with path.open("wb") as file:
         write_po(file, catalogue, width=120, sort_output=True, no_location=True, ignore_obsolete=True)
