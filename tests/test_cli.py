@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -217,6 +218,20 @@ def test_an_export_goes_to_a_file_or_to_standard_output(migrated: Path) -> None:
     assert not list(migrated.glob("*.part"))
     assert "formats are" in refused(run("export", slug, "--format", "xml"))
     assert "scope" in refused(run("export", slug, "--scope", "some"))
+
+
+def test_a_report_is_written_as_a_page_a_card_or_a_print(migrated: Path) -> None:
+    slug = make_project()
+    assert run("report", slug, "report.html").exit_code == 0
+    assert "No round has been finished yet" in (migrated / "report.html").read_text(encoding="utf-8")
+    assert run("report", slug, "card.md").exit_code == 0
+    assert "## Limits" in (migrated / "card.md").read_text(encoding="utf-8")
+    assert ".html, .pdf or .md" in refused(run("report", slug, "report.docx"))
+    if shutil.which("chromium") is None:
+        assert "Chromium" in refused(run("report", slug, "report.pdf"))
+    else:
+        assert run("report", slug, "report.pdf").exit_code == 0
+        assert (migrated / "report.pdf").read_bytes().startswith(b"%PDF-")
 
 
 def test_the_doctor_fails_without_a_database_and_names_the_remedy(folder: Path) -> None:

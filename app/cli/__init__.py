@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.cli import demo, doctor, exporting, importing, migrating, projects, rounds, serving, simulating, users
+from app.cli import (
+    demo,
+    doctor,
+    exporting,
+    importing,
+    migrating,
+    projects,
+    reporting,
+    rounds,
+    serving,
+    simulating,
+    users,
+)
 from app.cli.base import new_app
 
 __all__ = ["app", "main"]
@@ -28,6 +40,7 @@ app.add_typer(projects.app)
 app.command("import")(importing.import_file)
 app.add_typer(rounds.app)
 app.command("export")(exporting.export)
+app.command("report")(reporting.report)
 app.command("simulate")(simulating.simulate)
 app.command("doctor")(doctor.doctor)
 
