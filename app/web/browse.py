@@ -31,7 +31,7 @@ SOURCE_WORDS = {
     "adjudicated": "decided",
     "tie": "tie",
 }
-ORDER_WORDS = {"pool": "as imported", "unsure": "least sure first", "sure": "most sure first"}
+ORDER_WORDS = {"pool": "as imported", "unsure": "lowest score first", "sure": "highest score first"}
 SPLIT_WORDS = {"train": "fine-tuning", "evaluation": "evaluation"}
 DIFFERS_WORDS = {
     "experts": "among the experts",

@@ -1,0 +1,128 @@
+"""What an admin does in a real browser: reads the figures, follows a count to its items, takes the report away, and
+stops and resumes a round."""
+
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from sqlalchemy import select
+
+from app.db.tables import ModelVersion, Prediction, Project, Round, RoundItem
+from app.services import accounts
+from tests.browser.test_desk import backend, browser, site  # noqa: F401 - fixtures
+from tests.services.alignment_factories import History, make_history
+
+pytestmark = [pytest.mark.browser]
+
+
+@pytest.fixture
+def history(site) -> History:  # noqa: F811
+    """Two finished rounds; the newest model has labelled what they chose."""
+    with site.db.write() as session:
+        admin = accounts.create_user(session, email="alma@example.org", name="Alma")
+        token = accounts.start_session(session, admin.id, days=1)
+        admin_id = admin.id
+    site.admin_token = token
+    history = make_history(site.db, rounds=2, admin=admin_id)
+    with site.db.write() as session:
+        version = session.scalars(
+            select(ModelVersion).where(ModelVersion.project_id == history.project_id).order_by(ModelVersion.id.desc())
+        ).first()
+        version.state = "ready"
+        chosen = session.scalars(
+            select(RoundItem.item_id)
+            .join(Round, Round.id == RoundItem.round_id)
+            .where(Round.project_id == history.project_id)
+        )
+        for place, item_id in enumerate(sorted(set(chosen))):
+            label = place % 2
+            session.add(
+                Prediction(model_version_id=version.id, item_id=item_id, label=label, score=0.7, scores=b"\0" * 8)
+            )
+    return history
+
+
+@pytest.fixture
+def admin(browser, site, history):  # noqa: F811
+    context = browser.browser.new_context(accept_downloads=True)
+    context.add_cookies([{"name": "linecall", "value": site.admin_token, "url": site.base}])
+    page = context.new_page()
+    page.problems = []
+    page.on("console", lambda message: page.problems.append(message.text) if message.type == "error" else None)
+    yield page
+    assert page.problems == [], "the browser's console is quiet"
+    context.close()
+
+
+def test_the_chart_is_drawn_and_taken_away_as_a_picture(admin, site, history, tmp_path):  # noqa: F811
+    admin.goto(f"{site.base}/p/{history.slug}/alignment")
+    admin.locator("[data-chart] canvas").wait_for()
+    for kind, magic in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
+        with admin.expect_download() as download:
+            admin.get_by_role("button", name=kind).click()
+        file = tmp_path / f"chart.{kind.lower()}"
+        download.value.save_as(file)
+        assert file.read_bytes().startswith(magic)
+        assert download.value.suggested_filename == f"{history.slug}-alignment.{kind.lower()}"
+
+
+def test_a_count_leads_to_its_items_and_an_item_to_its_history(admin, site, history):  # noqa: F811
+    admin.goto(f"{site.base}/p/{history.slug}/alignment")
+    table = admin.get_by_role("region", name="Confusion of model and consensus")
+    link = table.get_by_role("link").first
+    count = int(link.inner_text())
+    link.click()
+    admin.get_by_role("heading", name="Items").wait_for()
+    assert admin.locator(".browse-items > li").count() == count
+    admin.locator(".browse-items a").first.click()
+    admin.get_by_role("heading", name="What models said").wait_for()
+    admin.get_by_role("link", name="Items").click()
+    admin.get_by_label("Words").fill("number 3*")
+    admin.get_by_label("Words").press("Enter")
+    assert "text number 3" in admin.locator(".browse-items > li").first.inner_text()
+
+
+def test_the_report_goes_as_one_file_that_loads_nothing(admin, site, history, tmp_path):  # noqa: F811
+    admin.goto(f"{site.base}/p/{history.slug}/report")
+    with admin.expect_download() as download:
+        admin.get_by_role("button", name="Download as one file").click()
+    file: Path = tmp_path / "report.html"
+    download.value.save_as(file)
+    admin.goto(file.as_uri())
+    admin.get_by_role("heading", name="Table 2: models and experts").wait_for()
+    assert admin.locator("svg circle").count() == 3
+    assert admin.locator("svg circle").first.evaluate("node => getComputedStyle(node).fill") != "rgb(0, 0, 0)"
+
+
+def test_an_admin_pauses_a_round_and_takes_it_up_again(admin, site):  # noqa: F811
+    with site.db.write() as session:
+        project_id = session.scalars(select(Project.id).where(Project.slug == "ads")).one()
+        user = accounts.create_user(session, email="lee@example.org", name="Lee")
+        accounts.add_member(session, project_id, user.id, "admin")
+        token = accounts.start_session(session, user.id, days=1)
+    admin.context.add_cookies([{"name": "linecall", "value": token, "url": site.base}])
+    admin.goto(f"{site.base}/p/ads/rounds/1")
+    admin.get_by_role("button", name="Pause").click()
+    admin.get_by_text("The round is paused.").wait_for()
+    admin.get_by_role("button", name="Resume").click()
+    admin.get_by_text("Round 1 goes on.").wait_for()
+    admin.get_by_text("What has happened").click()
+    admin.get_by_text("The round was resumed. Lee").wait_for()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_axe_finds_nothing_and_nothing_sticks_out(admin, site, history, scheme, width):  # noqa: F811
+    admin.emulate_media(color_scheme=scheme)
+    admin.set_viewport_size({"width": width, "height": 900})
+    with site.db.read() as session:
+        item_id = session.scalars(
+            select(RoundItem.item_id).join(Round).where(Round.project_id == history.project_id)
+        ).first()
+    for path in ("alignment", "report", "rounds", "rounds/2", "pool", "pool/items", f"pool/items/{item_id}"):
+        admin.goto(f"{site.base}/p/{history.slug}/{path}")
+        if path == "alignment":
+            admin.locator("[data-chart] canvas").wait_for()
+        found = Axe().run(admin)
+        assert found.violations_count == 0, (path, found.generate_report())
+        assert admin.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
