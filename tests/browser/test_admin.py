@@ -7,6 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from sqlalchemy import select
 
+from app.db.base import utcnow
 from app.db.tables import ModelVersion, Prediction, Project, Round, RoundItem
 from app.services import accounts
 from tests.browser.test_desk import backend, browser, site  # noqa: F401 - fixtures
@@ -97,6 +98,7 @@ def test_the_report_goes_as_one_file_that_loads_nothing(admin, site, history, tm
 def test_an_admin_pauses_a_round_and_takes_it_up_again(admin, site):  # noqa: F811
     with site.db.write() as session:
         project_id = session.scalars(select(Project.id).where(Project.slug == "ads")).one()
+        session.scalars(select(Round).where(Round.project_id == project_id)).one().review_opened_at = utcnow()
         user = accounts.create_user(session, email="lee@example.org", name="Lee")
         accounts.add_member(session, project_id, user.id, "admin")
         token = accounts.start_session(session, user.id, days=1)
