@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
@@ -56,6 +57,14 @@ class Settings(BaseSettings):
     oidc_auto_create: bool = Field(
         False, description="Make an account at the first sign-in of somebody who was not invited."
     )
+    smtp_host: str = Field("", description="Server that e-mail is sent through; empty: no e-mail is sent.")
+    smtp_port: int = Field(587, ge=1, le=65535, description="Its port.")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="How the connection is protected: starttls, tls from the start (port 465), or none."
+    )
+    smtp_user: str = Field("", description="Name to sign in to it with; empty: it asks for none.")
+    smtp_password: SecretStr = Field(SecretStr(""), description="Password that goes with the name above.")
+    smtp_from: str = Field("", description="Sender's address; empty: linecall@ the public address's host.")
     log_level: str = Field("INFO", description="Level of the log on standard error.")
 
     @property

@@ -36,6 +36,7 @@ def sentences() -> Catalog:
     errors = dict.fromkeys(ERRORS)
     web = [("python", path, errors if path.stem in WEB else {}) for path in sorted((ROOT / "app/web").glob("*.py"))]
     services = [("python", ROOT / "app" / "services" / f"{name}.py", errors) for name in SERVICES]
+    services.append(("python", ROOT / "app" / "services" / "messages.py", {}))
     for method, path, more in templates + web + services:
         keywords = DEFAULT_KEYWORDS | {"N_": None} | more
         options = {"trimmed": "true"} if method == "jinja2" else {}

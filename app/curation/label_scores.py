@@ -1,11 +1,8 @@
 """Where a model and the experts' consensus part, label by label."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import ArrayLike
-
-from app.curation.arrays import Ints
+from math import sqrt
 
 _Z = 1.959963984540054  # the normal distribution's .975 quantile
 
@@ -32,20 +29,19 @@ class LabelScore:
     f1: float | None
 
 
-def confusion(consensus: ArrayLike, predicted: ArrayLike, n_labels: int) -> Ints:
-    """Counts of shape (labels, labels): rows the consensus, columns the model. Items with a negative entry on either
-    side are left out."""
-    rows, columns = np.asarray(consensus, dtype=np.int64), np.asarray(predicted, dtype=np.int64)
-    known = (rows >= 0) & (columns >= 0)
-    cells = np.bincount(rows[known] * n_labels + columns[known], minlength=n_labels * n_labels)
-    return cells.reshape(n_labels, n_labels)
+def confusion(cells: Iterable[tuple[int, int, int]], n_labels: int) -> list[list[int]]:
+    """Of (consensus, model's label, items): counts of shape (labels, labels), rows the consensus, columns the model."""
+    matrix = [[0] * n_labels for _ in range(n_labels)]
+    for row, column, count in cells:
+        matrix[row][column] += count
+    return matrix
 
 
-def label_scores(matrix: Ints) -> list[LabelScore]:
+def label_scores(matrix: Sequence[Sequence[int]]) -> list[LabelScore]:
     """Of a confusion matrix as ``confusion`` makes it."""
     found = []
     for label in range(len(matrix)):
-        hits, said, given = int(matrix[label, label]), int(matrix[label].sum()), int(matrix[:, label].sum())
+        hits, said, given = matrix[label][label], sum(matrix[label]), sum(row[label] for row in matrix)
         f1 = 2 * hits / (said + given) if said + given else None
         found.append(LabelScore(label, share(hits, said), share(hits, given), f1))
     return found
@@ -58,5 +54,5 @@ def share(hits: int, n: int) -> Share:
         return Share(0, 0, None, None, None)
     p, z2 = hits / n, _Z * _Z
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z / (1 + z2 / n) * float(np.sqrt(p * (1 - p) / n + z2 / (4 * n * n)))
+    half = _Z / (1 + z2 / n) * sqrt(p * (1 - p) / n + z2 / (4 * n * n))
     return Share(hits, n, p, max(0.0, centre - half), min(1.0, centre + half))

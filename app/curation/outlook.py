@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from math import log
+from statistics import linear_regression
 
 FEWEST = 3  # points: two make a line that fits whatever they are
 
@@ -30,6 +30,5 @@ def next_gain(sizes: Sequence[int], kappas: Sequence[float | None], next_size: i
     recent = [(size, kappa) for size, kappa in known if size * 10 >= now]
     if len({size for size, _ in recent}) < FEWEST:
         return None
-    x = np.log([size for size, _ in recent])
-    slope = float(np.polyfit(x, [kappa for _, kappa in recent], 1)[0])
-    return Trend(slope * float(np.log(next_size / now)), now, next_size, len(recent))
+    slope = linear_regression([log(size) for size, _ in recent], [kappa for _, kappa in recent]).slope
+    return Trend(slope * log(next_size / now), now, next_size, len(recent))

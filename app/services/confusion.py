@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -30,9 +29,8 @@ def model_confusion(session: Session, project: Project) -> ModelConfusion | None
     cells = [(int(decided), int(said), count) for decided, said, count in session.execute(_cells(project, model))]
     if not cells:
         return None
-    decided, said, counts = (np.array(column) for column in zip(*cells, strict=True))
-    matrix = confusion(np.repeat(decided, counts), np.repeat(said, counts), len(project.labels))
-    return ModelConfusion(model.version, matrix.tolist(), int(matrix.sum()), label_scores(matrix))
+    matrix = confusion(cells, len(project.labels))
+    return ModelConfusion(model.version, matrix, sum(map(sum, matrix)), label_scores(matrix))
 
 
 def _cells(project: Project, model: ModelVersion) -> Any:

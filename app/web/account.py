@@ -42,7 +42,8 @@ def _page(request: Request, db: Db, access: accounts.Access, **context: Any) -> 
         "languages": [("", _("As the browser asks")), *i18n.LANGUAGES.items()],
         "break_choices": _break_choices(prefs.break_minutes),
     } | context
-    return render(request, "account.html", **context)
+    can_mail = bool(request.app.state.settings.smtp_host)
+    return render(request, "account.html", can_mail=can_mail, **context)
 
 
 def _break_choices(present: int) -> list[tuple[int, str]]:

@@ -18,7 +18,7 @@ from app.db.engine import Database, normalise_url
 from app.db.tables import Round
 from app.errors import Conflict
 from app.services import automation, baselines, dry_runs, pool, queue, stages, workers
-from app.workflows import imports, rounds, setup
+from app.workflows import imports, post, rounds, setup
 from app.workflows.context import WorkerContext, set_context, wait_until_idle
 from app.workflows.liveness import LifeLock, forget, has_died
 
@@ -57,6 +57,7 @@ class Worker:
         for name, work, seconds in (
             ("heartbeat", self._beat, self._settings.worker_heartbeat_seconds),
             ("reconcile", self._reconcile, self._settings.worker_poll_seconds),
+            ("post", self._post, self._settings.worker_poll_seconds),
         ):
             thread = threading.Thread(target=self._repeat, args=(name, work, seconds), name=name, daemon=True)
             thread.start()
@@ -89,6 +90,11 @@ class Worker:
 
     def _beat(self) -> None:
         self._db.run_write(lambda session: workers.heartbeat(session, self.id, socket.gethostname(), os.getpid()))
+
+    def _post(self) -> None:
+        """Send what waits, one after the other, in a thread of its own: a slow mail server keeps no round waiting."""
+        while not self._stopping.is_set() and post.send_next(self._settings, self._db):
+            pass
 
     def _forget_the_dead(self) -> None:
         """What ended workers have left in the table and the folder of locks. Their workflows are taken over all the

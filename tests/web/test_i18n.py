@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from babel.messages.pofile import read_po
 
+from app import i18n as catalogues
 from app.errors import InvalidInput
 from app.services import accounts
 from app.web import i18n, render
@@ -148,9 +149,9 @@ def english(response, names: frozenset[str] = NAMES) -> list[str]:
 
 @pytest.fixture
 def german(monkeypatch):
-    marked = Marked(i18n._catalogue("de"))
+    marked = Marked(catalogues._catalogue("de"))
     monkeypatch.setattr(
-        i18n, "_catalogue", lambda code: marked if code == "de" else i18n.gettext_module.NullTranslations()
+        catalogues, "_catalogue", lambda code: marked if code == "de" else catalogues.gettext_module.NullTranslations()
     )
 
 

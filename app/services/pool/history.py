@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from struct import unpack
 from typing import Any
 
-import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -137,7 +137,7 @@ def _versions(session: Session, item: Item) -> tuple[VersionSaid, ...]:
 
 
 def _unpacked(scores: bytes) -> tuple[float, ...]:
-    return tuple(float(score) for score in np.frombuffer(scores, dtype="<f4"))
+    return unpack(f"<{len(scores) // 4}f", scores)
 
 
 def _rounds(session: Session, item: Item) -> tuple[RoundPart, ...]:
