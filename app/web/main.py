@@ -43,7 +43,7 @@ from app.web import (
 )
 from app.web.api import ROUTERS as API_ROUTERS
 from app.web.deps import speak_the_readers_language
-from app.web.security import BodyLimit, SecurityHeaders, SignInLimit, refuse_forgery
+from app.web.security import BodyLimit, SecurityHeaders, SignInLimit, refuse_forgery, refuse_odd_address
 
 # Every screen area is one module with a ``router``, listed here: pages first, then the JSON API.
 # A project's pages live under /p/{slug}/…; the navigation shows a link once a route has the name that
@@ -88,7 +88,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         redoc_url=None,
         openapi_url="/api/openapi.json",
         lifespan=_lifespan(database if ours else None),
-        dependencies=[Depends(speak_the_readers_language), Depends(refuse_forgery)],
+        dependencies=[Depends(refuse_odd_address), Depends(speak_the_readers_language), Depends(refuse_forgery)],
     )
     app.state.settings, app.state.database, app.state.sign_in_limit = settings, database, SignInLimit()
     for router in ROUTERS:

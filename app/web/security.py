@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.config import Settings
-from app.errors import Forbidden, LinecallError
+from app.errors import Forbidden, InvalidInput, LinecallError, NotFound
 from app.services import accounts
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -91,6 +91,25 @@ def csrf_token_is_valid(sent: str, token: str) -> bool:
 def _csrf_digest(token: str, salt: bytes) -> str:
     key = blake2b(token.encode(), digest_size=32).digest()
     return blake2b(key=key, salt=salt, person=b"linecall-csrf", digest_size=32).hexdigest()
+
+
+LARGEST_ID = 2**31 - 1  # Postgres refuses more in a column of that type
+
+
+async def refuse_odd_address(request: Request) -> None:
+    """A dependency of every route: raises NotFound for an address that names what no database can hold."""
+    for value in request.path_params.values():
+        text = str(value)
+        if "\x00" in text or (text.lstrip("-").isdigit() and abs(int(text[:20])) > LARGEST_ID):
+            raise NotFound("There is no such page.")
+    for name, text in request.query_params.multi_items():
+        if "\x00" in name or "\x00" in text:
+            raise InvalidInput("A NUL character can't be looked for.", field=name.replace("\x00", ""))
+        if name in _POSITIONS and text.isdigit() and int(text[:20]) > LARGEST_ID:
+            raise InvalidInput("That number is out of range.", field=name)
+
+
+_POSITIONS = ("after", "before")  # where a page goes on
 
 
 async def refuse_forgery(request: Request) -> None:
