@@ -77,11 +77,13 @@ class Backbone:
 
 
 class Encoder:
-    """``key`` names model, pooling and precision: vectors under different keys are never mixed."""
+    """``key`` names model, pooling and precision: vectors under different keys are never mixed. ``revision`` is the
+    hub's commit, or a digest of the files; empty for weights in training."""
 
-    def __init__(self, backbone: Backbone, key: str) -> None:
+    def __init__(self, backbone: Backbone, key: str, revision: str = "") -> None:
         self.backbone = backbone
         self.key = key
+        self.revision = revision
         self.dim = int(backbone.model.config.hidden_size)
 
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> npt.NDArray[np.float32]:
@@ -166,7 +168,7 @@ def load_encoder(ref: str, cache_dir: Path, threads: int, precision: Precision |
         raise InvalidInput(f"'{ref}' is a language model in GGUF form; choose an encoder.", field="encoder")
     set_threads(threads)
     backbone = load_backbone(model_path, precision or best_precision())
-    return Encoder(backbone, _key(ref, model_path, backbone))
+    return Encoder(backbone, _key(ref, model_path, backbone), revision_of(model_path, backbone))
 
 
 def load_backbone(model_path: ModelPath, precision: Precision) -> Backbone:
@@ -259,6 +261,13 @@ def _key(ref: str, model_path: ModelPath, backbone: Backbone) -> str:
     name = re.sub(r"[^A-Za-z0-9]+", "-", Path(ref.partition(":")[2]).name).strip("-").lower()[:40]
     cut = f"{layout.max_tokens}{'l' if layout.lower_case else ''}"
     return f"{name}-{_digest(model_path, backbone)}-{layout.pooling}-{cut}-{backbone.precision}"
+
+
+def revision_of(model_path: ModelPath, backbone: Backbone) -> str:
+    """The hub's commit, or a digest of the files."""
+    if model_path.on_hub:
+        return str(getattr(backbone.model.config, "_commit_hash", None) or model_path.revision or "")
+    return _digest(model_path, backbone)
 
 
 def _digest(model_path: ModelPath, backbone: Backbone) -> str:

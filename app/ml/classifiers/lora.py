@@ -181,6 +181,7 @@ class _Fit:
         prompt |= {"before": self.prompt.before, "after": self.prompt.after}
         about = {"model": ref, "max_tokens": self.config.max_tokens, "prompt": prompt}
         about["calibration"] = asdict(reader.calibration)
+        about["tokens"] = asdict(reader.tokens)  # for those who run the model without Linecall
         metrics |= {"model": ref, "precision": best_precision(), "device": reader.model.device.type}
         return LoraFitted(reader, adapter, about, threshold, metrics | chosen)
 
