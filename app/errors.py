@@ -58,6 +58,12 @@ class TooLarge(LinecallError):
     status = 413
 
 
+class TooManyRequests(LinecallError):
+    """Enough of this waits already; later it will be taken."""
+
+    status = 429
+
+
 class Unavailable(LinecallError):
     """A part that is not installed or not reachable; the message says how to get it."""
 

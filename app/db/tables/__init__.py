@@ -4,7 +4,7 @@ from app.db.base import Base
 from app.db.tables.accounts import ApiToken, Invitation, Membership, User, UserIdentity, UserSession
 from app.db.tables.guidance import PracticeAnswer, PracticeItem, Suggestion
 from app.db.tables.messages import Message, Webhook
-from app.db.tables.models import Evaluation, ModelVersion, Prediction, PrelabelCache
+from app.db.tables.models import Evaluation, ModelVersion, Prediction, PredictRequest, PrelabelCache
 from app.db.tables.pool import Import, Item
 from app.db.tables.projects import AuditEvent, GuidelineVersion, Project
 from app.db.tables.review import AdjudicationVote, Annotation, Assignment, ConsensusLabel, PairView
@@ -36,6 +36,7 @@ __all__ = [
     "PairView",
     "PracticeAnswer",
     "PracticeItem",
+    "PredictRequest",
     "Prediction",
     "PrelabelCache",
     "Project",

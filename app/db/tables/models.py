@@ -97,3 +97,27 @@ class Evaluation(Base):
     n: Mapped[int]
     undefined_reason: Mapped[str | None] = mapped_column(String(300))
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class PredictRequest(Base):
+    """Texts that somebody wants labelled by a trained model. The web writes the row, a worker fills it in; nothing of
+    it is kept for longer than a day, and what was waited for goes as soon as it is handed over."""
+
+    __tablename__ = "predict_requests"
+    __table_args__ = (
+        CheckConstraint("state IN ('queued', 'running', 'done', 'failed')", name="state"),
+        Index("ix_predict_requests_state", "state", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"), index=True)
+    model_version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"))
+    texts: Mapped[list[str]]
+    answers: Mapped[list[Any]] = mapped_column(default=list)  # once done: {"label", "scores"}, both by index, in order
+    state: Mapped[str] = mapped_column(String(20), default="queued")
+    error: Mapped[str | None] = mapped_column(Text)  # in plain words
+    attempts: Mapped[int] = mapped_column(default=0)  # a second worker tries again; a third does not
+    created_by_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
