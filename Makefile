@@ -63,8 +63,9 @@ wheel: setup ## Build dist/linecall-….whl, pages and migrations inside
 translations: setup ## Bring the catalogues in app/locales up to date with the pages
 	$(PY) scripts/translations.py
 
-screenshots: setup ## Take pictures of every page for the docs
+screenshots: setup ## Take the pictures in the docs, every state of every page
 	$(PY) scripts/screenshots.py
+	$(PY) scripts/screenshots.py --all
 
 bench: setup ## Run the benchmarks whose figures the docs quote
 	@for script in benchmarks/[!_]*.py; do echo "== $$script"; \

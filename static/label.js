@@ -131,6 +131,7 @@
   });
 
   function report({ waiting, trouble: kind, reason, entry }) {
+    if (kind) say("", "plain"); // an older receipt would look like one for what is not saved
     const kept = waiting === 1 ? words.kept_one : fill(words.kept_many, { n: waiting });
     if (kind === "offline") trouble(`${words.offline} ${waiting ? kept : ""}`);
     else if (kind === "signed-out") trouble(`${words.signed_out} ${waiting ? kept : ""}`, `${urls.sign_in}?next=${encodeURIComponent(urls.label)}`);

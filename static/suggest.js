@@ -11,7 +11,12 @@
 
   // In the narrow column the form would open below its lower edge.
   for (const ask of document.querySelectorAll(".guideline details.ask")) {
-    ask.addEventListener("toggle", () => ask.open && ask.scrollIntoView({ block: "nearest" }));
+    const column = ask.closest(".guideline");
+    ask.addEventListener("toggle", () => {
+      if (!ask.open) return;
+      if (column.scrollHeight > column.clientHeight) column.scrollTop = column.scrollHeight; // the page stays in its place
+      else ask.scrollIntoView({ block: "nearest" });
+    });
   }
 
   const notice = document.getElementById("guideline-news");

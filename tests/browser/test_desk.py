@@ -201,7 +201,7 @@ def test_undo_is_instant_goes_back_twice_and_works_on_a_fresh_page(desk, browser
 def test_skip_asks_why_a_note_and_a_flag_travel_and_keys_can_be_changed(desk, site):
     desk.keyboard.press("s")
     desk.keyboard.press("2")
-    all_sent(desk)
+    desk.get_by_text("Skipped.").wait_for()
     with site.db.read() as session:
         assert session.scalars(select(Assignment.skip_reason).where(Assignment.state == "skipped")).one() == (
             "Outside my field"

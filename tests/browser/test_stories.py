@@ -98,7 +98,7 @@ def test_a_reason_of_ones_own_for_a_skip_is_kept_in_ones_words(desk, site):  # n
     desk.keyboard.press("s")
     desk.get_by_label("Another reason").fill("Half of it is missing")
     desk.keyboard.press("Enter")
-    all_sent(desk)
+    desk.get_by_text("Skipped.").wait_for()
     with site.db.read() as session:
         assert session.scalars(select(Assignment.skip_reason).where(Assignment.state == "skipped")).one() == (
             "Half of it is missing"
