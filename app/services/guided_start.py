@@ -139,6 +139,7 @@ PROVIDERS = {
     "few_shot": "By likeness to the examples (no language model)",
     "local_llm": "A language model on the worker's machine",
     "remote_llm": "A language model behind an API",
+    "model": "A model that another project has trained",
 }
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.db.tables import GuidelineVersion, ModelVersion, Project, Round
 from app.errors import Conflict, InvalidInput, NotFound
-from app.services import audit
+from app.services import audit, model_sources
 
 _SLUG = re.compile(r"[^a-z0-9]+")
 
@@ -84,6 +84,7 @@ def create_project(
         labels=clean_labels(labels),
         settings=(settings or ProjectSettings()).model_dump(),
     )
+    model_sources.check(session, project.labels, project.settings["prelabel"], user_id)
     session.add(project)
     session.flush()
     publish_guideline(session, project, text=guideline, examples=examples or {}, user_id=user_id)
@@ -199,6 +200,8 @@ def update_project(
             raise InvalidInput("Give the project a name.", field="name")
         project.name = name.strip()[:200]
     if settings is not None:
+        if settings.prelabel != project.settings.get("prelabel"):
+            model_sources.check(session, project.labels, settings.prelabel, user_id)
         project.settings = settings.model_dump()
     audit.record(session, "project.changed", user_id=user_id, project_id=project.id, subject=project.slug)
 

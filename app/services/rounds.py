@@ -20,7 +20,7 @@ from app.db.tables import (
     StageRun,
 )
 from app.errors import Conflict, InvalidInput, NotFound
-from app.services import audit
+from app.services import audit, model_sources
 from app.services.projects import current_guideline, settings_of
 
 STAGES = ("embed", "prelabel", "mine", "review", "decide", "train", "predict", "evaluate")
@@ -69,6 +69,7 @@ def obstacles(session: Session, project: Project) -> list[str]:
             "Invite more, or lower 'Experts per item'."
         )
     found.extend(_missing_examples(session, project))
+    found.extend(_missing_model(session, project))
     return found
 
 
@@ -94,6 +95,17 @@ def _missing_examples(session: Session, project: Project) -> list[str]:
     ]
 
 
+def _missing_model(session: Session, project: Project) -> list[str]:
+    """The model that is to pre-label may have gone, or the labels may have changed since it was chosen."""
+    if current_model(session, project.id) is not None:
+        return []
+    try:
+        model_sources.check(session, project.labels, settings_of(project).prelabel, None)
+    except InvalidInput as error:
+        return [f"The pre-labeller can't be used. {error.message}"]
+    return []
+
+
 def current_model(session: Session, project_id: int) -> ModelVersion | None:
     """The newest model version that has labelled the pool; one that a cancelled round has trained is never used."""
     return session.scalar(
@@ -109,8 +121,13 @@ def current_model(session: Session, project_id: int) -> ModelVersion | None:
     )
 
 
-def start_round(session: Session, project: Project, *, user_id: int | None = None) -> Round:
-    """A new round, in the state ``preparing``. Raises Conflict with the first obstacle."""
+def start_round(
+    session: Session, project: Project, *, base_version: int | None = None, user_id: int | None = None
+) -> Round:
+    """A new round, in the state ``preparing``. It mines the labels of the newest model, or of ``base_version``.
+
+    Raises Conflict with the first obstacle, NotFound for a version that is not there or never finished its round.
+    """
     problems = obstacles(session, project)
     if problems:
         raise Conflict(problems[0], obstacles=problems)
@@ -122,6 +139,7 @@ def start_round(session: Session, project: Project, *, user_id: int | None = Non
         settings=settings.model_dump(),
         seed=settings.seed + number,
         guideline_version_id=current_guideline(session, project.id).id,
+        base_model_id=None if base_version is None else _ready_model(session, project.id, base_version).id,
         created_by_id=user_id,
     )
     session.add(round_)
@@ -129,8 +147,21 @@ def start_round(session: Session, project: Project, *, user_id: int | None = Non
         session.flush()
     except IntegrityError as error:
         raise Conflict("A round is open already. Finish or cancel it first.") from error
-    audit.record(session, "round.started", user_id=user_id, project_id=project.id, subject=f"round {number}")
+    chosen = {} if base_version is None else {"base_version": base_version}
+    audit.record(session, "round.started", user_id=user_id, project_id=project.id, subject=f"round {number}", **chosen)
     return round_
+
+
+def _ready_model(session: Session, project_id: int, number: int) -> ModelVersion:
+    model = session.scalar(
+        select(ModelVersion)
+        .outerjoin(Round, Round.id == ModelVersion.round_id)
+        .where(ModelVersion.project_id == project_id, ModelVersion.version == number, ModelVersion.state == "ready")
+        .where(Round.id.is_(None) | (Round.state == "done"))
+    )
+    if model is None:
+        raise NotFound("There is no such model version, or its round never came to its end.")
+    return model
 
 
 def close_review(session: Session, round_: Round, *, user_id: int | None = None, now: datetime | None = None) -> None:

@@ -188,6 +188,7 @@ PRELABEL = (
             ("few_shot", "The guideline's examples, by embedding"),
             ("local_llm", "A language model on the worker's machine"),
             ("remote_llm", "A language model behind an API"),
+            ("model", "A model that another project has trained"),
         ),
     ),
     FieldWords(
@@ -234,6 +235,21 @@ PRELABEL = (
         "A number from 0; a cap on cost needs it.",
         optional=True,
     ),
+    FieldWords(
+        "prelabel.project",
+        "Project of the trained model",
+        "Its short name, as in its address. It has the same labels, and you may see it.",
+        "The short name of a project: small letters, digits and hyphens.",
+        "text",
+        optional=True,
+    ),
+    FieldWords(
+        "prelabel.version",
+        "Version of the trained model",
+        "Its number on that project's page Models.",
+        "A whole number from 1.",
+        optional=True,
+    ),
 )
 GROUPS = (
     ("Review", "", REVIEW),
@@ -246,6 +262,7 @@ _PROVIDER_FIELDS = {
     "few_shot": (),
     "local_llm": ("model",),
     "remote_llm": ("model", "base_url", "max_calls", "max_cost", "input_price", "output_price"),
+    "model": ("project", "version"),
 }
 
 

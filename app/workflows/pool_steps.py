@@ -13,7 +13,6 @@ from app.db.tables import GuidelineVersion, ModelVersion, Round
 from app.errors import LinecallError, RoundCancelled
 from app.ml import embedding_store
 from app.ml.prelabel import Prelabeller, Score, Usage, build_prelabeller, cache_key
-from app.ml.prelabel import Runtime as PrelabelRuntime
 from app.services import evaluation, predictions
 from app.services.predictions import PoolItem, Span
 from app.services.rounds import current_model
@@ -27,6 +26,7 @@ from app.workflows.context import (
     reporter,
     round_facts,
 )
+from app.workflows.trained import prelabel_runtime
 
 log = logging.getLogger(__name__)
 
@@ -194,7 +194,7 @@ def _ask(
             flush()
 
     embeddings = None
-    if version.config["prelabel"].get("encoder") == facts.encoder:
+    if facts.encoder in (version.config["prelabel"].get("encoder"), getattr(prelabeller, "encoder", None)):
         embeddings = pool_embeddings(facts)[[item.ordinal for item in items]]
     try:
         prelabeller.score([item.text for item in items], embeddings=embeddings, progress=report, on_score=keep)
@@ -214,12 +214,7 @@ def _build(facts: RoundFacts, version: ModelVersion) -> tuple[Prelabeller, Usage
     with here.db.read() as session:
         guideline = session.get_one(GuidelineVersion, version.config["guideline_version_id"])
     usage = Usage(**version.metrics.get("usage", {}))
-    runtime = PrelabelRuntime(
-        cache_dir=here.settings.resolved_cache_dir,
-        threads=here.threads,
-        api_key=here.settings.remote_llm_api_key.get_secret_value(),
-        api_key_url=here.settings.remote_llm_url,
-    )
+    runtime = prelabel_runtime(here)
     prelabeller = build_prelabeller(
         version.config["prelabel"], facts.labels, guideline.text, guideline.examples, runtime, spent=usage
     )

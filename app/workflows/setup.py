@@ -12,10 +12,11 @@ from dbos import DBOS
 from app.db.engine import Database
 from app.db.tables import Baseline, DryRun, GuidelineVersion, Project
 from app.errors import LinecallError
-from app.ml.prelabel import Prelabeller, Runtime, Score, Usage, build_prelabeller, cache_key
+from app.ml.prelabel import Prelabeller, Score, Usage, build_prelabeller, cache_key
 from app.services import baselines, dry_runs, evaluation, predictions
 from app.services.projects import settings_of
 from app.workflows.context import context, under_way
+from app.workflows.trained import prelabel_runtime
 
 log = logging.getLogger(__name__)
 
@@ -129,10 +130,5 @@ class _Trial:
         config = dict(self._run.config)
         if config["provider"] == "few_shot":
             config.setdefault("encoder", settings_of(project).encoder)
-        runtime = Runtime(
-            cache_dir=here.settings.resolved_cache_dir,
-            threads=here.threads,
-            api_key=here.settings.remote_llm_api_key.get_secret_value(),
-            api_key_url=here.settings.remote_llm_url,
-        )
+        runtime = prelabel_runtime(here)
         return build_prelabeller(config, project.labels, guideline.text, guideline.examples, runtime, spent=self.usage)

@@ -21,6 +21,7 @@ from app.services import automation, baselines, dry_runs, pool, queue, stages, w
 from app.workflows import imports, post, rounds, setup
 from app.workflows.context import WorkerContext, set_context, wait_until_idle
 from app.workflows.liveness import LifeLock, forget, has_died
+from app.workflows.trained import Answering
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class Worker:
             ("heartbeat", self._beat, self._settings.worker_heartbeat_seconds),
             ("reconcile", self._reconcile, self._settings.worker_poll_seconds),
             ("post", self._post, self._settings.worker_poll_seconds),
+            ("answer", Answering(self._context).answer_waiting, self._settings.worker_poll_seconds),
         ):
             thread = threading.Thread(target=self._repeat, args=(name, work, seconds), name=name, daemon=True)
             thread.start()

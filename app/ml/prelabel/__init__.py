@@ -1,4 +1,4 @@
-"""Pre-labellers: few-shot by embedding, a local language model, a remote one.
+"""Pre-labellers: few-shot by embedding, a local language model, a remote one, a model trained by Linecall.
 
 Importing this package loads no model library: each provider imports its own when it first scores.
 """
@@ -14,7 +14,14 @@ from app.ml.prelabel.base import (
     build_prelabeller,
     cache_key,
 )
-from app.ml.prelabel.configs import FewShotConfig, LocalLlmConfig, ProviderConfig, RemoteLlmConfig, parse_config
+from app.ml.prelabel.configs import (
+    FewShotConfig,
+    LocalLlmConfig,
+    ModelConfig,
+    ProviderConfig,
+    RemoteLlmConfig,
+    parse_config,
+)
 from app.ml.prelabel.estimate import Estimate, estimate
 
 __all__ = [
@@ -22,6 +29,7 @@ __all__ = [
     "Estimate",
     "FewShotConfig",
     "LocalLlmConfig",
+    "ModelConfig",
     "OnScore",
     "Prelabeller",
     "Progress",

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from app.ml.prelabel.configs import FewShotConfig, LocalLlmConfig, parse_config
+from app.errors import Unavailable
+from app.ml.prelabel.configs import FewShotConfig, LocalLlmConfig, ModelConfig, parse_config
 
 Embeddings = NDArray[np.float32] | NDArray[np.float16]
 Progress = Callable[[int, int], None]
@@ -39,12 +40,15 @@ class Runtime:
 
     ``api_key`` goes only to addresses below ``api_key_url`` where that is set: a project's admin chooses the address
     that is called, and must not be able to have the operator's key sent to one of their own.
+
+    ``trained`` finds a trained model by project, version and the labels that are wanted: that takes the database.
     """
 
     cache_dir: Path
     threads: int = 1
     api_key: str = field(default="", repr=False)
     api_key_url: str = ""
+    trained: "Callable[[str, int, Sequence[str]], Prelabeller] | None" = field(default=None, repr=False)
 
 
 @dataclass
@@ -104,6 +108,10 @@ def build_prelabeller(
         from app.ml.prelabel.few_shot import FewShotPrelabeller
 
         return FewShotPrelabeller(parsed, labels, examples, runtime)
+    if isinstance(parsed, ModelConfig):
+        if runtime.trained is None:
+            raise Unavailable("Only a worker can pre-label with a trained model.")
+        return runtime.trained(parsed.project, parsed.version, labels)
 
     from app.ml.prelabel.prompt import build_prompt
 

@@ -58,7 +58,13 @@ class RemoteLlmConfig(_Config):
         return (input_tokens * (self.input_price or 0.0) + output_tokens * (self.output_price or 0.0)) / 1e6
 
 
-ProviderConfig = FewShotConfig | LocalLlmConfig | RemoteLlmConfig
+class ModelConfig(_Config):
+    provider: Literal["model"] = "model"
+    project: str = Field(pattern=r"^[a-z0-9-]{1,80}$", description="Short name of the project that trained it.")
+    version: int = Field(ge=1, le=2**31 - 1, description="Its number there.")
+
+
+ProviderConfig = FewShotConfig | LocalLlmConfig | RemoteLlmConfig | ModelConfig
 _adapter: TypeAdapter[ProviderConfig] = TypeAdapter(Annotated[ProviderConfig, Field(discriminator="provider")])
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.ml.prelabel.configs import FewShotConfig, LocalLlmConfig, parse_config
+from app.ml.prelabel.configs import FewShotConfig, LocalLlmConfig, ModelConfig, parse_config
 from app.ml.prelabel.prompt import build_prompt
 
 _CHARS_PER_TOKEN = 4.0  # the rule of thumb for English text and byte-pair encodings; a dry run gives the real figure
@@ -30,11 +30,11 @@ def estimate(
     guideline_text: str = "",
     examples: Mapping[str, Sequence[str]] | None = None,
 ) -> Estimate:
-    """Calls and tokens for ``n_items`` texts like the sample's. A few-shot pre-labeller makes no calls, and a local
-    model reads the guideline once instead of with every text."""
+    """Calls and tokens for ``n_items`` texts like the sample's. A few-shot pre-labeller and a trained model make no
+    calls, and a local model reads the guideline once instead of with every text."""
     parsed = parse_config(config)
     mean_chars = sum(map(len, sample_texts)) / len(sample_texts) if sample_texts else 0.0
-    if isinstance(parsed, FewShotConfig):
+    if isinstance(parsed, FewShotConfig | ModelConfig):
         return Estimate(0, round(n_items * mean_chars / _CHARS_PER_TOKEN), 0, None)
     prompt = build_prompt(guideline_text, labels, examples or {}, max_examples=parsed.max_examples)
     shared = (len(prompt.system) + len(prompt.before)) / _CHARS_PER_TOKEN
