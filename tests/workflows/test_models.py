@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select
 
-from app.db.tables import ModelVersion, PredictRequest, Prediction, Project, Round, RoundItem
+from app.db.tables import ModelVersion, Prediction, PredictRequest, Project, Round, RoundItem
 from app.ml.artifacts import ArtifactStore
 from app.services import models, predict_requests, predictions, projects, rounds
 from app.workflows import trained
