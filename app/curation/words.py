@@ -30,7 +30,8 @@ def distinctive_words(texts: Sequence[str], groups: Sequence[int], n_groups: int
 
     A word's weight is p · log(p / q)², with p the share of the group's texts that hold it and q that of all other
     texts, both with half a text added: class-based TF-IDF on texts instead of counts, so that no long text names a
-    group, with the square so that no word does that everybody uses. A word must be in two texts of its group, if the group has as many.
+    group, with the square so that no word does that everybody uses. A word must be in two texts of its group, if the
+    group has as many.
     """
     inside = [Counter[str]() for _ in range(n_groups)]
     sizes = Counter(groups)

@@ -158,6 +158,21 @@ def load_predictions(session: Session, model_version_id: int, n_labels: int, n_i
     return Predictions(labels, scores)
 
 
+def labels_by_ordinal(session: Session, model_version_id: int, n_items: int) -> NDArray[np.int16]:
+    """A version's labels (n_items,) without its scores, which are most of the bytes; -1 where there is none."""
+    rows = session.execute(
+        select(Item.ordinal, Prediction.label)
+        .join(Item, Item.id == Prediction.item_id)
+        .where(Prediction.model_version_id == model_version_id, Item.ordinal < n_items)
+        .execution_options(yield_per=50_000)
+    )
+    labels = np.full(n_items, -1, dtype=np.int16)
+    for part in rows.partitions():
+        found = np.array(part, dtype=np.int64).reshape(-1, 2)
+        labels[found[:, 0]] = found[:, 1]
+    return labels
+
+
 def unlabelled(session: Session, model_version_id: int, item_ids: Sequence[int]) -> list[PoolItem]:
     """Those of these items that the version has no label for."""
     known = labels_of(session, model_version_id, item_ids)

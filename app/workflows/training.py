@@ -61,12 +61,12 @@ def _training_set(facts: RoundFacts, items: list[decisions.TrainingItem]) -> Tra
         labels=np.array([item.label for item in items], dtype=np.int64),
         groups=np.array([item.group for item in items], dtype=np.int64),
         soft=np.array([item.shares for item in items], dtype=np.float64),
-        pool=PoolSample(_texts(facts, rows), vectors[rows].astype(np.float32)),
+        pool=PoolSample(texts_at(facts, rows), vectors[rows].astype(np.float32)),
         examples=_examples(facts, set(texts)),
     )
 
 
-def _texts(facts: RoundFacts, rows: Ints) -> list[str]:
+def texts_at(facts: RoundFacts, rows: Ints) -> list[str]:
     """The texts of the pool items with these ordinals, in this order."""
     found: dict[int, str] = {}
     with context().db.read() as session:

@@ -17,15 +17,15 @@ from app.config import Settings
 from app.db.engine import Database, normalise_url
 from app.db.tables import Round
 from app.errors import Conflict
-from app.services import automation, baselines, dry_runs, pool, queue, stages, workers
-from app.workflows import imports, post, rounds, setup
+from app.services import automation, baselines, dry_runs, maps, pool, queue, stages, workers
+from app.workflows import imports, mapping, post, rounds, setup
 from app.workflows.context import WorkerContext, set_context, wait_until_idle
 from app.workflows.liveness import LifeLock, forget, has_died
 from app.workflows.trained import Answering
 
 log = logging.getLogger(__name__)
 
-ROUNDS, IMPORTS = "rounds", "imports"
+ROUNDS, IMPORTS, MAPS = "rounds", "imports", "maps"
 # Workflows begun by an older release are resumed by a newer one: raise this only when steps change their order.
 WORKFLOW_VERSION = "1"
 _STOP_SECONDS = 30  # how long a worker that stops waits for a model to notice
@@ -33,6 +33,8 @@ _FORGET_AFTER = timedelta(days=1)
 _ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 _LOST = "The worker could not go on with this round, and its log has the details. Retry to go on where it stopped."
 _LOST_FILE = "The worker could not go on with this, and its log has the details. Begin it again."
+_LOST_MAP = "The worker could not go on with this map, and its log has the details. Have it drawn again."
+_QUEUES = {"round": ROUNDS, "map": MAPS}  # by how a workflow's id begins; imports for the rest
 _WORKFLOWS = {"preparing": ("prepare", rounds.prepare_round), "concluding": ("conclude", rounds.conclude_round)}
 
 
@@ -119,6 +121,7 @@ class Worker:
             waiting = [job.id for job in pool.pending_imports(session)]
             to_match = baselines.pending(session)
             to_try = dry_runs.pending(session)
+            to_draw = maps.pending(session)
         self._take_over()
         for round_ in open_rounds:
             name, workflow = _WORKFLOWS[round_.state]
@@ -129,9 +132,11 @@ class Worker:
             self._enqueue(IMPORTS, f"baseline-{baseline_id}", setup.match_baseline, baseline_id)
         for run_id in to_try:
             self._enqueue(IMPORTS, f"dry-run-{run_id}", setup.try_prelabeller, run_id)
-        self._fail_what_was_lost(open_rounds, waiting, to_match, to_try)
+        for wanted in to_draw:
+            self._enqueue(MAPS, _map_id(wanted), mapping.draw_map, *wanted)
+        self._fail_what_was_lost(open_rounds, waiting, to_match, to_try, to_draw)
 
-    def _enqueue(self, queue_name: str, workflow_id: str, workflow: Callable[..., None], *arguments: int) -> None:
+    def _enqueue(self, queue_name: str, workflow_id: str, workflow: Callable[..., None], *arguments: int | str) -> None:
         if workflow_id in self._started:
             return
         with SetWorkflowID(workflow_id):
@@ -139,7 +144,12 @@ class Worker:
         self._started.add(workflow_id)
 
     def _fail_what_was_lost(
-        self, open_rounds: list[Round], import_ids: list[int], baseline_ids: list[int], run_ids: list[int]
+        self,
+        open_rounds: list[Round],
+        import_ids: list[int],
+        baseline_ids: list[int],
+        run_ids: list[int],
+        to_draw: list[maps.Wanted],
     ) -> None:
         """A workflow that has ended and left its work standing (the database was away as it tried to say why) would
         leave it so for ever: the round or the import fails, so that an admin can try again."""
@@ -150,6 +160,8 @@ class Worker:
             remedies[f"baseline-{baseline_id}"] = partial(baselines.fail, baseline_id=baseline_id, message=_LOST_FILE)
         for run_id in run_ids:
             remedies[f"dry-run-{run_id}"] = partial(dry_runs.fail, run_id=run_id, message=_LOST_FILE)
+        for wanted in to_draw:
+            remedies[_map_id(wanted)] = partial(maps.fail, wanted=wanted, message=_LOST_MAP)
         for r in open_rounds:
             fail = partial(stages.fail, round_id=r.id, message=_LOST, phase=r.state, attempt=r.attempt)
             remedies[f"round-{r.id}-{_WORKFLOWS[r.state][0]}-{r.attempt}"] = fail
@@ -190,7 +202,7 @@ class Worker:
             workers.take_turns(session)
             for workflow_id, owner in self._orphans():
                 log.warning("taking %s over from %s, which has died", workflow_id, owner)
-                queue_name = ROUNDS if workflow_id.startswith("round-") else IMPORTS
+                queue_name = _QUEUES.get(workflow_id.partition("-")[0], IMPORTS)
                 DBOS.resume_workflow(workflow_id, queue_name=queue_name)
 
     def _orphans(self) -> list[tuple[str, str]]:
@@ -207,6 +219,10 @@ class Worker:
         return [(workflow_id, owner) for workflow_id, owner in owners if owner not in living]
 
 
+def _map_id(wanted: maps.Wanted) -> str:
+    return f"map-{wanted.round_id}-{wanted.side}-{wanted.attempt}"
+
+
 def _launch_dbos(settings: Settings, worker_id: str) -> None:
     url = settings.resolved_workflow_url
     if url.startswith("sqlite:///"):
@@ -221,5 +237,5 @@ def _launch_dbos(settings: Settings, worker_id: str) -> None:
     }
     DBOS(config=config)
     DBOS.launch()
-    for name in (ROUNDS, IMPORTS):
+    for name in (ROUNDS, IMPORTS, MAPS):
         DBOS.register_queue(name, worker_concurrency=1, polling_interval_sec=settings.worker_poll_seconds)

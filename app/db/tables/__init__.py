@@ -3,6 +3,7 @@
 from app.db.base import Base
 from app.db.tables.accounts import ApiToken, Invitation, Membership, User, UserIdentity, UserSession
 from app.db.tables.guidance import PracticeAnswer, PracticeItem, Suggestion
+from app.db.tables.maps import BoundaryMap, MapProjection
 from app.db.tables.messages import Message, Webhook
 from app.db.tables.models import Evaluation, ModelVersion, Prediction, PredictRequest, PrelabelCache
 from app.db.tables.pool import Import, Item
@@ -22,6 +23,7 @@ __all__ = [
     "Base",
     "Baseline",
     "BaselineLabel",
+    "BoundaryMap",
     "BoundaryPair",
     "ConsensusLabel",
     "DryRun",
@@ -30,6 +32,7 @@ __all__ = [
     "Import",
     "Invitation",
     "Item",
+    "MapProjection",
     "Membership",
     "Message",
     "ModelVersion",
