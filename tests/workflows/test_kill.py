@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import select
 
 from app.db.engine import Database
-from app.db.tables import Worker
+from app.db.tables import BoundaryMap, MapProjection, Worker
 from tests.workflows.loop import answer_all, make_loop, outcome, round_of, stages_of, start, wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +49,17 @@ INSIDE = [
     ["app.ml.classifiers.linear:fit_head", "after", "kill"],  # inside the fitting
     ["app.workflows.training:_record", "before", "kill"],  # the model is saved, and nobody knows
     ["app.services.evaluation:store", "after", "kill"],
+]
+MAP_STEPS = ("place_items(", "draw_layer(")
+DRAWING = [
+    ["app.ml.map_store:save_projection", "after", "kill"],  # the arrays are stored, and nobody knows
+    ["app.services.maps:keep_projection", "after", "kill"],  # in the middle of a transaction
+    ["app.ml.map_store:save_places", "after", "kill"],
+    [r"place_items\(.*", "recorded", "kill"],
+    ["app.services.maps:keep_layer", "after", "kill"],
+    [r"draw_layer\(1, 'before', .*", "after", "kill"],
+    [r"draw_layer\(1, 'before', .*", "recorded", "kill"],
+    [r"draw_layer\(1, 'after', .*", "after", "kill"],
 ]
 
 
@@ -149,7 +160,9 @@ class House:
         return path.read_text()[-5000:] if path.exists() else ""
 
     def starts(self) -> Counter:
-        return Counter(line.removeprefix("start ") for line in self.lines() if line.startswith("start "))
+        """How often each step of the round was begun. The map is drawn beside the round: its steps are cut anywhere."""
+        begun = (line.removeprefix("start ") for line in self.lines() if line.startswith("start "))
+        return Counter(step for step in begun if not step.startswith(MAP_STEPS))
 
     def interrupted(self) -> Counter:
         """How often a worker ended inside each step, before the step was in the book."""
@@ -228,6 +241,40 @@ def test_a_round_whose_worker_is_killed_again_and_again_ends_as_an_undisturbed_o
         assert left[part] == rows, part
     for step, times in house.starts().items():
         assert times == 1 + house.interrupted()[step], f"{step} was begun {times} times"
+
+
+def layers(db: Database, round_id: int) -> dict[str, bytes | None]:
+    with db.read() as session:
+        rows = session.scalars(select(BoundaryMap).where(BoundaryMap.round_id == round_id, BoundaryMap.state == "done"))
+        return {row.side: row.layer for row in rows}
+
+
+def wait_for_layers(house: House, round_id: int) -> dict[str, bytes | None]:
+    """Both sides of the map, through any number of workers' lives."""
+    pid, until = house.bear(), time.monotonic() + 120
+    while len(found := layers(house.db, round_id)) < 2 or house.acted() < len(house.points) or is_dead(pid):
+        assert time.monotonic() < until, f"{house.markers()}\n{house.errors()}"
+        if is_dead(pid):
+            assert house.died_of(pid) == -signal.SIGKILL, house.errors()
+            pid = house.bear()
+        if round_of(house.db, round_id).state == "review":
+            answer_all(house.db, round_id)
+        time.sleep(0.02)
+    assert house.end(pid) == 0, house.errors()
+    return found
+
+
+def test_a_map_whose_worker_is_killed_again_and_again_is_the_one_of_an_undisturbed_round(house, tmp_path, request):
+    path = tmp_path / "undisturbed.sqlite"
+    shutil.copyfile(request.getfixturevalue("_sqlite_template"), path)
+    quiet = House(house.nursery, Database(f"sqlite:///{path}"), tmp_path / "undisturbed")
+    expected = wait_for_layers(quiet, start(quiet.db, make_loop(quiet.db)))
+    quiet.db.dispose()
+    house.points = DRAWING
+    round_id = start(house.db, make_loop(house.db))
+    assert wait_for_layers(house, round_id) == expected
+    with house.db.read() as session:
+        assert len(session.scalars(select(MapProjection)).all()) == 1
 
 
 def test_a_worker_that_is_told_to_stop_in_a_stage_leaves_it_to_the_next_one(house):
