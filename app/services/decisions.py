@@ -122,9 +122,7 @@ def _groups(session: Session, round_: Round, rows: list[RoundItem], embeddings: 
             select(Item.id, Item.ordinal).where(
                 Item.id.in_(select(RoundItem.item_id)), Item.project_id == round_.project_id
             )
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     duplicates = near_duplicate_groups(embeddings[[ordinals[item_id] for item_id in item_ids]].astype(np.float32))
     place_of = {item_id: place for place, item_id in enumerate(item_ids)}

@@ -98,7 +98,7 @@ def simulate_rounds(
 def _gather(db: Database, demo: Demo, seed: int, ads: Sequence[sample.Ad] | None) -> _Panel:
     degrees = {ad.id: ad.degree for ad in (sample.read_ads() if ads is None else ads)}
     with db.read() as session:
-        rows = session.execute(select(Item.id, Item.external_id).where(Item.project_id == demo.project_id)).tuples()
+        rows = session.execute(select(Item.id, Item.external_id).where(Item.project_id == demo.project_id))
         truth = {id_: (key, degrees[key]) for id_, key in rows if key is not None}
     experts = tuple((id_, expert) for (id_, _), expert in zip(demo.experts, panel(seed), strict=True))
     return _Panel(db, demo, experts, truth)
