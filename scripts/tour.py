@@ -160,6 +160,7 @@ def after_three_rounds(tour: Tour, admin: str) -> None:
         ("round", "A finished round, stage by stage", "./rounds/3"),
         ("round-items", "What a round chose, with the model's label and the experts'", "./rounds/3/items"),
         ("alignment", "Model–human alignment by round, under the experts' own", "./alignment"),
+        ("map", "The pool in two dimensions, with the round's pairs on the line", "./map"),
         ("pool", "The pool", "./pool"),
         ("pool-items", "Browsing the pool", "./pool/items"),
         ("people", "People and invitations", "./people"),

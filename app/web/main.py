@@ -30,6 +30,7 @@ from app.web import (
     guideline,
     home,
     label,
+    map,
     people,
     pool,
     practice,
@@ -71,6 +72,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     audit.router,
     practice.router,
     alignment.router,
+    map.router,
     report.router,
 )
 

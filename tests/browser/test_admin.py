@@ -12,6 +12,7 @@ from app.db.tables import ModelVersion, Prediction, Project, Round, RoundItem
 from app.services import accounts
 from tests.browser.test_desk import backend, browser, site  # noqa: F401 - fixtures
 from tests.services.alignment_factories import History, make_history
+from tests.services.map_factories import draw_map
 
 pytestmark = [pytest.mark.browser]
 
@@ -112,16 +113,54 @@ def test_an_admin_pauses_a_round_and_takes_it_up_again(admin, site):  # noqa: F8
     admin.get_by_text("The round was resumed. Lee").wait_for()
 
 
+@pytest.fixture
+def mapped(site, history):  # noqa: F811
+    """Both finished rounds are drawn, the second on both sides."""
+    with site.db.write() as session:
+        for round_ in session.scalars(select(Round).where(Round.project_id == history.project_id)):
+            round_.review_opened_at = utcnow()
+            session.flush()
+            draw_map(session, round_, pairs=2)
+            if round_.number == 2:
+                draw_map(session, round_, side="after", pairs=2, version=2)
+
+
+def test_the_map_is_walked_by_round_read_with_the_pointer_and_taken_away(admin, site, history, mapped, tmp_path):  # noqa: F811
+    admin.goto(f"{site.base}/p/{history.slug}/alignment")
+    admin.get_by_role("link", name="the map", exact=True).click()
+    admin.get_by_text("Labels of model version 2.").wait_for()
+    admin.get_by_role("slider").focus()
+    admin.keyboard.press("ArrowLeft")
+    admin.get_by_text("The map is being drawn.").wait_for()
+    admin.get_by_label("The labels that it mined").check()
+    admin.get_by_text("Labels of the pre-labeller.").wait_for()
+    assert "round=1" in admin.url
+    assert admin.locator("svg.map .map-lines line").count() == 2
+    dot = admin.locator("circle.map-dot").first
+    dot.hover(force=True)
+    tip = admin.locator(".map-tip")
+    tip.wait_for()
+    assert "text number" in tip.inner_text()
+    with admin.expect_download() as download:
+        admin.get_by_role("button", name="PNG").click()
+    file = tmp_path / "map.png"
+    download.value.save_as(file)
+    assert file.read_bytes().startswith(b"\x89PNG")
+    assert download.value.suggested_filename == f"{history.slug}-map-round-1-before.png"
+    dot.click(force=True)
+    admin.get_by_role("heading", name="What models said").wait_for()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
-def test_axe_finds_nothing_and_nothing_sticks_out(admin, site, history, scheme, width):  # noqa: F811
+def test_axe_finds_nothing_and_nothing_sticks_out(admin, site, history, mapped, scheme, width):  # noqa: F811
     admin.emulate_media(color_scheme=scheme)
     admin.set_viewport_size({"width": width, "height": 900})
     with site.db.read() as session:
         item_id = session.scalars(
             select(RoundItem.item_id).join(Round).where(Round.project_id == history.project_id)
         ).first()
-    for path in ("alignment", "report", "rounds", "rounds/2", "pool", "pool/items", f"pool/items/{item_id}"):
+    for path in ("alignment", "report", "rounds", "rounds/2", "map", "pool", "pool/items", f"pool/items/{item_id}"):
         admin.goto(f"{site.base}/p/{history.slug}/{path}")
         if path == "alignment":
             admin.locator("[data-chart] canvas").wait_for()

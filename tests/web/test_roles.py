@@ -98,6 +98,13 @@ TABLE = {
         GET /p/{slug}/report/file.html
         GET /p/{slug}/report/dataset-card.md
         GET /p/{slug}/alignment/chart.json
+        GET /p/{slug}/map
+        GET /p/{slug}/map/texts
+        GET /p/{slug}/map/{number}/{side}.json
+        GET /p/{slug}/map/{number}/{side}.svg
+        GET /p/{slug}/map/{number}/{side}.csv
+        GET /api/v1/projects/{slug}/maps
+        GET /api/v1/projects/{slug}/rounds/{number}/map
         GET /p/{slug}/alignment/figures.csv
         GET /api/v1/projects/{slug}/items
         GET /api/v1/projects/{slug}/items/search
@@ -127,6 +134,8 @@ TABLE = {
         POST /api/v1/projects/{slug}/rounds/{number}/leave-ties-out
     """,
     "admin": """
+        POST /p/{slug}/map/{number}/{side}/redraw
+        POST /api/v1/projects/{slug}/rounds/{number}/map/redraw
         GET /p/{slug}/audit
         GET /p/{slug}/audit.csv
         GET /p/{slug}/people
