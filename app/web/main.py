@@ -40,6 +40,7 @@ from app.web import (
     session,
     sso,
     start,
+    webhooks,
 )
 from app.web.api import ROUTERS as API_ROUTERS
 from app.web.deps import speak_the_readers_language
@@ -72,6 +73,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     practice.router,
     alignment.router,
     report.router,
+    webhooks.router,
 )
 
 

@@ -127,6 +127,15 @@ TABLE = {
         POST /api/v1/projects/{slug}/rounds/{number}/leave-ties-out
     """,
     "admin": """
+        GET /p/{slug}/webhooks
+        POST /p/{slug}/webhooks
+        POST /p/{slug}/webhooks/{webhook_id}/test
+        POST /p/{slug}/webhooks/{webhook_id}/remove
+        GET /api/v1/projects/{slug}/webhooks
+        POST /api/v1/projects/{slug}/webhooks
+        DELETE /api/v1/projects/{slug}/webhooks/{webhook_id}
+        POST /api/v1/projects/{slug}/webhooks/{webhook_id}/test
+        GET /api/v1/projects/{slug}/webhooks/{webhook_id}/deliveries
         GET /p/{slug}/audit
         GET /p/{slug}/audit.csv
         GET /p/{slug}/people
