@@ -23,6 +23,7 @@ from app.web import (
     baseline,
     browse,
     contrast,
+    deletion,
     dry_runs,
     errors,
     given,
@@ -74,6 +75,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     alignment.router,
     report.router,
     webhooks.router,
+    deletion.router,
 )
 
 

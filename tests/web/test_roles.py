@@ -42,6 +42,9 @@ TABLE = {
         POST /preferences
         POST /account/preferences
         GET /api/v1/projects
+        POST /deleted/{deleted}/undo
+        GET /api/v1/deleted-projects
+        POST /api/v1/deleted-projects/{deleted}/undo
     """,
     "expert": """
         GET /p/{slug}/rulings
@@ -127,6 +130,9 @@ TABLE = {
         POST /api/v1/projects/{slug}/rounds/{number}/leave-ties-out
     """,
     "admin": """
+        GET /p/{slug}/delete
+        POST /p/{slug}/delete
+        DELETE /api/v1/projects/{slug}
         GET /p/{slug}/webhooks
         POST /p/{slug}/webhooks
         POST /p/{slug}/webhooks/{webhook_id}/test

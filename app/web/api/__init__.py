@@ -6,6 +6,7 @@ from app.web.api import alignment, export, guidance, items, project_file, projec
 
 ROUTERS: tuple[APIRouter, ...] = (
     projects.router,
+    projects.deleted_router,
     project_file.router,
     items.router,
     rounds.router,
