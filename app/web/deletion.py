@@ -5,18 +5,18 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request, Response
 
 from app.services import deletion, projects
-from app.web.deps import AdminAccess, AppSettings, ProjectAccess, SignedIn, WriteSession
+from app.web.deps import AdminAccess, AppSettings, SignedIn, WriteSession
 from app.web.render import form_errors, redirect, render
 
 router = APIRouter()
 
 
 @router.get("/p/{slug}/delete", name="ask_to_delete")
-def ask(request: Request, settings: AppSettings, access: AdminAccess) -> Response:
-    return _page(request, settings, access)
+def ask(request: Request, settings: AppSettings, _: AdminAccess) -> Response:
+    return _page(request, settings)
 
 
-def _page(request: Request, settings: AppSettings, access: ProjectAccess, **context: Any) -> Response:
+def _page(request: Request, settings: AppSettings, **context: Any) -> Response:
     return render(request, "project_delete.html", days=settings.deleted_project_days, **context)
 
 
@@ -28,7 +28,7 @@ def delete(
     session: WriteSession,
     confirm: Annotated[str, Form()] = "",
 ) -> Response:
-    with form_errors(lambda errors: _page(request, settings, access, errors=errors, values={"confirm": confirm})):
+    with form_errors(lambda errors: _page(request, settings, errors=errors, values={"confirm": confirm})):
         project = projects.get_project(session, access.project.slug)
         deletion.delete_project(session, project, confirm=confirm, user_id=access.user.id)
     flash = "The project is deleted. It can be brought back from this page."
