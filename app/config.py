@@ -65,6 +65,14 @@ class Settings(BaseSettings):
     smtp_user: str = Field("", description="Name to sign in to it with; empty: it asks for none.")
     smtp_password: SecretStr = Field(SecretStr(""), description="Password that goes with the name above.")
     smtp_from: str = Field("", description="Sender's address; empty: linecall@ the public address's host.")
+    secret_key: SecretStr = Field(
+        SecretStr(""),
+        description="Key for secrets that are stored encrypted (webhooks'); empty: one is made in data_dir/secret.key.",
+    )
+    webhook_private_addresses: bool = Field(
+        False, description="Let webhooks call http:// and addresses inside the network, such as 10.0.0.1 or localhost."
+    )
+    deleted_project_days: int = Field(30, ge=1, description="Days for which the pages can undo a project's deletion.")
     log_level: str = Field("INFO", description="Level of the log on standard error.")
 
     @property

@@ -9,6 +9,7 @@ import typer
 
 from app import __version__
 from app.cli import (
+    backing_up,
     demo,
     doctor,
     exporting,
@@ -35,6 +36,8 @@ app.command("serve")(serving.serve)
 app.command("web")(serving.web)
 app.command("worker")(serving.worker)
 app.command("migrate")(migrating.migrate)
+app.command("backup")(backing_up.backup)
+app.command("restore")(backing_up.restore)
 app.add_typer(users.app)
 app.add_typer(projects.app)
 app.command("import")(importing.import_file)

@@ -189,6 +189,62 @@ def apply(
     note(f"{slug}: {len(changes)} {words}." if changes else f"{slug}: nothing to change.")
 
 
+@app.command("delete")
+def delete(
+    slug: Slug,
+    confirm: Annotated[str, typer.Option("--confirm", metavar="NAME", help="The project's name, as a confirmation.")],
+) -> None:
+    """Delete a project so that it can be undone: nobody can open it any more, and an open round is paused.
+
+    Exit codes: 0 deleted; 1 refused; 2 wrong usage.
+    """
+    from app.services import deletion, projects
+
+    with database(settings()) as db, db.write() as session:
+        deletion.delete_project(session, projects.get_project(session, slug), confirm=confirm)
+    note(f"{slug} is deleted. 'linecall project undelete {slug}' brings it back.")
+
+
+@app.command("undelete")
+def undelete(slug: Slug) -> None:
+    """Bring a deleted project back, however long ago it was deleted. Its round stays paused.
+
+    Exit codes: 0 brought back; 1 no such deleted project; 2 wrong usage.
+    """
+    from app.services import deletion
+
+    with database(settings()) as db, db.write() as session:
+        deletion.undo(session, deletion.find_deleted(session, slug))
+    note(f"{slug} is back.")
+
+
+@app.command("purge")
+def purge(
+    slug: Slug,
+    confirm: Annotated[str, typer.Option("--confirm", metavar="NAME", help="The project's name, as a confirmation.")],
+) -> None:
+    """Remove a deleted project for good: every row and file of it. Only a backup brings it back.
+
+    Exit codes: 0 purged; 1 refused; 2 wrong usage.
+    """
+    from app.ml.artifacts import ArtifactStore
+    from app.services import deletion
+
+    config = settings()
+    with database(config) as db:
+        with db.write() as session:
+            project = deletion.find_deleted(session, slug)
+            if confirm.strip() != project.name:
+                fail("--confirm must be the project's name.")
+            number = project.id
+            gone = deletion.purge(session, project)
+        store = ArtifactStore(config.resolved_artifacts_url)
+        files = deletion.artifacts_of(store, number)
+        for key in files:
+            store.remove(key)
+    note(f"{slug} is gone for good: {sum(gone.values()):,} rows, {len(files):,} files.")
+
+
 def _with_field(error: LinecallError) -> str:
     field = str(error.detail.get("field", ""))
     return f"{field}: {error.message}" if field and not error.message.startswith(field) else error.message

@@ -1,7 +1,7 @@
 """Brings a database to the revision that this version of Linecall needs."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from sqlalchemy import Connection, event, text
 
+from app.db import archive
 from app.db.base import Base
 from app.db.engine import make_engine
 from app.db.tables import search
@@ -39,6 +40,23 @@ def upgrade(url: str, revision: str = "head") -> Path | None:
         command.upgrade(config, revision)
         _check_foreign_keys(connection)
     return backup
+
+
+def rebuild(url: str, revision: str, fill: Callable[[Connection], None], *, replace: bool) -> None:
+    """Make the tables of ``revision``, have ``fill`` write their rows, and migrate them to head, in one transaction.
+    Raises Conflict when a newer Linecall made that revision, or rows are there already and ``replace`` is not given."""
+    with migration_connection(url) as connection:
+        config = _config(connection)
+        if revision not in {step.revision for step in ScriptDirectory.from_config(config).walk_revisions()}:
+            raise Conflict(f"A newer version of Linecall made this backup (revision {revision}): install that version.")
+        if not replace:
+            archive.require_empty(connection)
+        if _revision(connection):
+            command.downgrade(config, "base")
+        command.upgrade(config, revision)
+        fill(connection)
+        command.upgrade(config, "head")
+        _check_foreign_keys(connection)
 
 
 def downgrade(url: str, revision: str) -> None:

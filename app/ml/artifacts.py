@@ -47,6 +47,10 @@ class ArtifactStore:
     def exists(self, key: str) -> bool:
         return self._backend.exists(check_key(key))
 
+    def remove(self, key: str) -> None:
+        """For good; nothing happens to one that is not there."""
+        self._backend.remove(check_key(key))
+
     def list(self, prefix: str = "") -> list[str]:
         """Sorted keys of every object below the folder ``prefix`` (all objects when it is empty)."""
         found = self._backend.list(check_key(prefix) if prefix else "")
@@ -107,6 +111,7 @@ class _Backend(Protocol):
     def write(self, key: str, source: BinaryIO) -> None: ...
     def open(self, key: str) -> BinaryIO: ...
     def exists(self, key: str) -> bool: ...
+    def remove(self, key: str) -> None: ...
     def list(self, prefix: str) -> list[str]: ...
 
 
@@ -125,6 +130,9 @@ class _Folder:
 
     def exists(self, key: str) -> bool:
         return self.path(key).is_file()
+
+    def remove(self, key: str) -> None:
+        self.path(key).unlink(missing_ok=True)
 
     def list(self, prefix: str) -> list[str]:
         return [path.relative_to(self.root).as_posix() for path in (self.root / prefix).rglob("*") if path.is_file()]
@@ -158,6 +166,10 @@ class _Remote:
 
     def exists(self, key: str) -> bool:
         return bool(self.fs.isfile(self.path(key)))
+
+    def remove(self, key: str) -> None:
+        if self.exists(key):
+            self.fs.rm_file(self.path(key))
 
     def list(self, prefix: str) -> list[str]:
         start = self.path(prefix).rstrip("/")

@@ -91,7 +91,9 @@ def cost(session: Session, project_id: int) -> float:
 def wanting(session: Session) -> list[int]:
     """Projects whose settings ask for it and that have no open round. There are few, so each is looked at."""
     busy = select(Round.project_id).where(Round.state.in_(rounds.OPEN_STATES))
-    projects = session.scalars(select(Project).where(Project.id.not_in(busy)).order_by(Project.id))
+    projects = session.scalars(
+        select(Project).where(Project.id.not_in(busy), Project.deleted_at.is_(None)).order_by(Project.id)
+    )
     return [project.id for project in projects if settings_of(project).next_round == "itself"]
 
 

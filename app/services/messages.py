@@ -1,4 +1,5 @@
-"""E-mail: written in the transaction of what it tells of, sent by a worker until it arrives or is given up.
+"""E-mail and calls to webhooks: written in the transaction of what they tell of, sent by a worker until they arrive
+or are given up.
 
 A message holds no text of the pool, only what happened and where to go. It may come twice, if a worker dies between
 sending it and noting that; it is never lost, and two workers do not send it at the same time.
@@ -7,7 +8,7 @@ sending it and noting that; it is never lost, and two workers do not send it at 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from app.db.base import utcnow
@@ -72,6 +73,40 @@ def take_next(session: Session, *, can_mail: bool, now: datetime | None = None) 
         .limit(1)
         .with_for_update(skip_locked=True)
     )
+    return _take(session, due, now)
+
+
+def take_call(session: Session, *, now: datetime | None = None) -> Message | None:
+    """As ``take_next``, of the calls to webhooks. After a day what waits is given up."""
+    now = now or utcnow()
+    waiting = (Message.kind == "webhook") & (Message.state == "waiting")
+    session.execute(
+        update(Message)
+        .where(waiting, Message.created_at < now - GIVE_UP_AFTER)
+        .values(
+            state="failed",
+            last_error="Given up after a day. " + func.coalesce(Message.last_error, "No worker came to it."),
+        )
+        .execution_options(synchronize_session=False)
+    )
+    due = (
+        select(Message.id)
+        .where(waiting, Message.next_attempt_at <= now)
+        .order_by(Message.next_attempt_at, Message.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    return _take(session, due, now)
+
+
+def call_is_due(session: Session, *, now: datetime | None = None) -> bool:
+    """A look that takes no lock."""
+    now = now or utcnow()
+    waiting = select(Message.id).where(Message.kind == "webhook", Message.state == "waiting")
+    return session.scalar(waiting.where(Message.next_attempt_at <= now).limit(1)) is not None
+
+
+def _take(session: Session, due: Select[int], now: datetime) -> Message | None:
     message_id = session.scalar(due)
     if message_id is None:
         return None

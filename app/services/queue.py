@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from app.db.base import UtcDateTime, utcnow
 from app.db.tables import Annotation, Assignment, Membership, Project, Round, RoundItem, User
 from app.db.tables.review import UNANSWERED
-from app.services import reveals
+from app.services import reveals, webhooks
 
 _CLAIM_ATTEMPTS = 5
 AHEAD = 4  # items beyond the one in hand that a page holds, so that the next is there at once, online or not
@@ -301,7 +301,10 @@ def close_if_answered(session: Session, round_id: int, *, now: datetime | None =
         .returning(Round.id)
         .execution_options(synchronize_session=False)
     ).first()
-    return closed is not None
+    if closed is None:
+        return False
+    webhooks.tell(session, session.get_one(Round, round_id, populate_existing=True), "review.finished", early=False)
+    return True
 
 
 def _pairs_are_to_be_seen(session: Session, round_id: int) -> bool:

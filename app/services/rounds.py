@@ -20,7 +20,7 @@ from app.db.tables import (
     StageRun,
 )
 from app.errors import Conflict, InvalidInput, NotFound
-from app.services import audit, model_sources
+from app.services import audit, model_sources, webhooks
 from app.services.projects import current_guideline, settings_of
 
 STAGES = ("embed", "prelabel", "mine", "review", "decide", "train", "predict", "evaluate")
@@ -149,6 +149,7 @@ def start_round(
         raise Conflict("A round is open already. Finish or cancel it first.") from error
     chosen = {} if base_version is None else {"base_version": base_version}
     audit.record(session, "round.started", user_id=user_id, project_id=project.id, subject=f"round {number}", **chosen)
+    webhooks.tell(session, round_, "round.started")
     return round_
 
 
@@ -175,6 +176,7 @@ def close_review(session: Session, round_: Round, *, user_id: int | None = None,
     round_.state = "concluding"
     round_.review_closed_at = now or utcnow()
     _audit(session, "round.review_closed_early", round_, user_id)
+    webhooks.tell(session, round_, "review.finished", early=True)
 
 
 def cancel(session: Session, round_: Round, *, user_id: int | None = None, now: datetime | None = None) -> None:
@@ -191,6 +193,7 @@ def cancel(session: Session, round_: Round, *, user_id: int | None = None, now: 
     round_.state, round_.paused_at = "cancelled", None
     round_.finished_at = now or utcnow()
     _audit(session, "round.cancelled", round_, user_id)
+    webhooks.tell(session, round_, "round.cancelled")
 
 
 def retry(session: Session, round_: Round, *, from_stage: str | None = None, user_id: int | None = None) -> None:
@@ -222,6 +225,7 @@ def pause(session: Session, round_: Round, *, user_id: int | None = None, now: d
     if round_.paused_at is None:
         round_.paused_at = now or utcnow()
         _audit(session, "round.paused", round_, user_id)
+        webhooks.tell(session, round_, "round.paused")
 
 
 def resume(session: Session, round_: Round, *, user_id: int | None = None) -> None:
@@ -235,6 +239,7 @@ def resume(session: Session, round_: Round, *, user_id: int | None = None) -> No
     if round_.state != "review":
         round_.attempt += 1  # the workflow that was paused has ended; this makes the next one's id
     _audit(session, "round.resumed", round_, user_id)
+    webhooks.tell(session, round_, "round.resumed")
 
 
 def stages_to_retry(session: Session, round_: Round) -> list[str]:

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from app.db.base import utcnow
 from app.db.tables import Round, StageRun
 from app.errors import RoundCancelled, RoundPaused
+from app.services import webhooks
 
 _MAX_MESSAGE = 2000
 
@@ -103,6 +104,7 @@ def fail(
         .values(state="failed", message=message, finished_at=now or utcnow())
         .execution_options(synchronize_session=False)
     )
+    webhooks.tell(session, session.get_one(Round, round_id, populate_existing=True), "round.failed", phase=phase)
     return True
 
 

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter, Request, Response
 
-from app.services import accounts
-from app.web.deps import ReadSession, SignedIn
+from app.services import accounts, deletion
+from app.web.deps import AppSettings, ReadSession, SignedIn
 from app.web.i18n import N_
 from app.web.render import project_start, redirect, render
 
@@ -12,7 +12,7 @@ ROLE_NAMES = {"expert": N_("expert"), "viewer": N_("viewer"), "lead": N_("lead")
 
 
 @router.get("/", name="home")
-def home(request: Request, access: SignedIn, session: ReadSession) -> Response:
+def home(request: Request, access: SignedIn, session: ReadSession, settings: AppSettings) -> Response:
     projects = accounts.projects_of(session, access.user)
     if len(projects) == 1 and projects[0][1] == "expert":
         project, role = projects[0]
@@ -20,4 +20,7 @@ def home(request: Request, access: SignedIn, session: ReadSession) -> Response:
             return redirect(request, start)
     cards = [(project, role, project_start(request, project.slug, role)) for project, role in projects]
     can_create = access.user.is_site_admin and "new_project" in request.app.state.paths
-    return render(request, "home.html", cards=cards, can_create=can_create, role_names=ROLE_NAMES)
+    deleted = deletion.deleted_projects(session, access.user, settings.deleted_project_days)
+    return render(
+        request, "home.html", cards=cards, can_create=can_create, role_names=ROLE_NAMES, deleted=deleted
+    )  # fmt: skip

@@ -23,6 +23,7 @@ from app.web import (
     baseline,
     browse,
     contrast,
+    deletion,
     dry_runs,
     errors,
     given,
@@ -41,6 +42,7 @@ from app.web import (
     session,
     sso,
     start,
+    webhooks,
 )
 from app.web.api import ROUTERS as API_ROUTERS
 from app.web.deps import speak_the_readers_language
@@ -74,6 +76,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     alignment.router,
     map.router,
     report.router,
+    webhooks.router,
+    deletion.router,
 )
 
 

@@ -71,6 +71,7 @@ NAVIGATION = (
     NavEntry(N_("Practice"), "practice", None),
     NavEntry(N_("People"), "people", "admin"),
     NavEntry(N_("Settings"), "project_settings", "admin"),
+    NavEntry(N_("Webhooks"), "webhooks", "admin"),
     NavEntry(N_("Audit log"), "audit", "admin"),
 )
 

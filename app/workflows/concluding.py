@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from app.db.base import utcnow
 from app.db.tables import Round
 from app.errors import RoundCancelled
-from app.services import decisions, evaluation, rounds, stages
+from app.services import decisions, evaluation, rounds, stages, webhooks
 from app.workflows.context import begin_stage, context, pool_embeddings, round_facts
 
 
@@ -26,6 +26,7 @@ def decide(round_id: int, attempt: int) -> bool:
         ties = decisions.decide(session, round_, len(facts.labels))
         if rounds.ties_left(session, round_) and not round_.ties_left_out:
             round_.state = "adjudicating"
+            webhooks.tell(session, round_, "ties.waiting", items=rounds.ties_left(session, round_))
             return False
         split = decisions.assign_splits(session, round_, embeddings)
         left_out = f"; {ties} ties left out" if ties else ""
@@ -53,5 +54,6 @@ def evaluate(round_id: int) -> None:
         evaluation.store(session, round_, scored)
         stages.finish(session, round_id, "evaluate", message=scored.advice.reason)
         round_.state, round_.finished_at, round_.paused_at = "done", utcnow(), None
+        webhooks.tell_of_end(session, round_)
 
     here.db.run_write(work)

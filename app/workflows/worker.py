@@ -17,8 +17,8 @@ from app.config import Settings
 from app.db.engine import Database, normalise_url
 from app.db.tables import Round
 from app.errors import Conflict
-from app.services import automation, baselines, dry_runs, maps, pool, queue, stages, workers
-from app.workflows import imports, mapping, post, rounds, setup
+from app.services import automation, baselines, dry_runs, maps, messages, pool, queue, stages, workers
+from app.workflows import hooks, imports, mapping, post, rounds, setup
 from app.workflows.context import WorkerContext, set_context, wait_until_idle
 from app.workflows.liveness import LifeLock, forget, has_died
 from app.workflows.trained import Answering
@@ -61,6 +61,7 @@ class Worker:
             ("heartbeat", self._beat, self._settings.worker_heartbeat_seconds),
             ("reconcile", self._reconcile, self._settings.worker_poll_seconds),
             ("post", self._post, self._settings.worker_poll_seconds),
+            ("hooks", self._call_webhooks, self._settings.worker_poll_seconds),
             ("answer", Answering(self._context).answer_waiting, self._settings.worker_poll_seconds),
         ):
             thread = threading.Thread(target=self._repeat, args=(name, work, seconds), name=name, daemon=True)
@@ -98,6 +99,13 @@ class Worker:
     def _post(self) -> None:
         """Send what waits, one after the other, in a thread of its own: a slow mail server keeps no round waiting."""
         while not self._stopping.is_set() and post.send_next(self._settings, self._db):
+            pass
+
+    def _call_webhooks(self) -> None:
+        """In a thread of its own as well: a slow receiver keeps no e-mail waiting."""
+        with self._db.read() as session:
+            due = messages.call_is_due(session)
+        while due and not self._stopping.is_set() and hooks.send_next(self._settings, self._db):
             pass
 
     def _forget_the_dead(self) -> None:

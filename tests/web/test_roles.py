@@ -42,6 +42,9 @@ TABLE = {
         POST /preferences
         POST /account/preferences
         GET /api/v1/projects
+        POST /deleted/{deleted}/undo
+        GET /api/v1/deleted-projects
+        POST /api/v1/deleted-projects/{deleted}/undo
     """,
     "expert": """
         GET /p/{slug}/rulings
@@ -136,6 +139,18 @@ TABLE = {
     "admin": """
         POST /p/{slug}/map/{number}/{side}/redraw
         POST /api/v1/projects/{slug}/rounds/{number}/map/redraw
+        GET /p/{slug}/delete
+        POST /p/{slug}/delete
+        DELETE /api/v1/projects/{slug}
+        GET /p/{slug}/webhooks
+        POST /p/{slug}/webhooks
+        POST /p/{slug}/webhooks/{webhook_id}/test
+        POST /p/{slug}/webhooks/{webhook_id}/remove
+        GET /api/v1/projects/{slug}/webhooks
+        POST /api/v1/projects/{slug}/webhooks
+        DELETE /api/v1/projects/{slug}/webhooks/{webhook_id}
+        POST /api/v1/projects/{slug}/webhooks/{webhook_id}/test
+        GET /api/v1/projects/{slug}/webhooks/{webhook_id}/deliveries
         GET /p/{slug}/audit
         GET /p/{slug}/audit.csv
         GET /p/{slug}/people

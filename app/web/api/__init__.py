@@ -2,10 +2,11 @@
 
 from fastapi import APIRouter
 
-from app.web.api import alignment, export, guidance, items, maps, project_file, projects, review, rounds, ties
+from app.web.api import alignment, export, guidance, items, maps, project_file, projects, review, rounds, ties, webhooks
 
 ROUTERS: tuple[APIRouter, ...] = (
     projects.router,
+    projects.deleted_router,
     project_file.router,
     items.router,
     rounds.router,
@@ -15,4 +16,5 @@ ROUTERS: tuple[APIRouter, ...] = (
     alignment.router,
     maps.router,
     export.router,
+    webhooks.router,
 )

@@ -1,15 +1,17 @@
 """Projects: which there are, what one is, and a new one."""
 
-from fastapi import status
+from typing import Annotated
+
+from fastapi import Path, Query, status
 from sqlalchemy.orm import Session
 
 from app.db.tables import GuidelineVersion, Project
 from app.errors import NotFound
-from app.services import accounts, projects
+from app.services import accounts, deletion, projects
 from app.services.accounts import Role
 from app.web.api import schemas
 from app.web.api.common import api_router
-from app.web.deps import ExpertAccess, ReadSession, SignedIn, SiteAdmin, WriteSession
+from app.web.deps import AdminAccess, AppSettings, ExpertAccess, ReadSession, SignedIn, SiteAdmin, WriteSession
 
 router = api_router("Projects", "/projects")
 
@@ -45,6 +47,38 @@ def create_project(body: schemas.NewProject, user: SiteAdmin, session: WriteSess
 @router.get("/{slug}", summary="One project, with its guideline")
 def show_project(access: ExpertAccess, session: ReadSession) -> schemas.ProjectDetail:
     return _detail(session, access.project, access.role)
+
+
+@router.delete("/{slug}", summary="Delete a project, so that it can be undone", status_code=status.HTTP_204_NO_CONTENT)
+def delete_project(
+    access: AdminAccess,
+    session: WriteSession,
+    confirm: Annotated[str, Query(max_length=200, description="The project's name, as a confirmation.")],
+) -> None:
+    """Nobody can open it any more; an open round is paused."""
+    project = projects.get_project(session, access.project.slug)
+    deletion.delete_project(session, project, confirm=confirm, user_id=access.user.id)
+
+
+deleted_router = api_router("Projects", "/deleted-projects")
+
+
+@deleted_router.get("", summary="Deleted projects that you may bring back")
+def list_deleted(access: SignedIn, session: ReadSession, settings: AppSettings) -> list[schemas.DeletedProject]:
+    found = deletion.deleted_projects(session, access.user, settings.deleted_project_days)
+    return [schemas.DeletedProject.model_validate(project) for project in found]
+
+
+@deleted_router.post("/{deleted}/undo", summary="Bring one back")
+def undo_deletion(
+    access: SignedIn,
+    session: WriteSession,
+    settings: AppSettings,
+    deleted: Annotated[str, Path(pattern="^[a-z0-9-]{1,80}$", description="Its slug.")],
+) -> schemas.ProjectDetail:
+    """Its round stays paused until an admin resumes it."""
+    project = deletion.undo_by(session, access.user, deleted, settings.deleted_project_days)
+    return _detail(session, project, "admin")
 
 
 def _detail(session: Session, project: Project, role: Role) -> schemas.ProjectDetail:

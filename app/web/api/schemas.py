@@ -72,6 +72,12 @@ class Problem(BaseModel):
 # --- projects and the pool -----------------------------------------------------------------------------------------
 
 
+class DeletedProject(Given):
+    slug: str
+    name: str
+    deleted_at: datetime
+
+
 class NewProject(Body):
     model_config = ConfigDict(
         extra="forbid",

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from app.db.tables import Project
+from app.db.base import utcnow
+from app.db.tables import Project, User
 from app.web.api import schemas
+from tests.factories import make_project
 from tests.web.api.test_access import routes
 
 TEXT = (Path(__file__).resolve().parents[3] / "docs" / "api.md").read_text()
@@ -57,10 +59,15 @@ def test_every_command_is_understood(world, words):
     assert world.api("expert").post(world.path("/next")).json()["task"]["assignment_id"] == 1
     assert world.api("admin").post(world.path("/imports"), **IMPORT).json()["id"] == 1
     world.api("expert").post(world.path("/suggestions"), json=QUESTION)
+    hook = {"url": "https://example.org/told"}
+    assert world.api("admin").post(world.path("/webhooks"), json=hook).json()["id"] == 1
+    with world.db.write() as session:
+        gone = make_project(session, admin=session.get_one(User, world.users["admin"]))
+        gone.slug, gone.deleted_at = "gone", utcnow()
     found = parse(words)
     response = world.api(who(found, found["url"])).request(**found)
     # The world stands at one moment of the story: what comes earlier or later in it is refused for that reason alone.
-    assert response.status_code in (200, 201, 202, 409), response.text
+    assert response.status_code in (200, 201, 202, 204, 409), response.text
 
 
 QUESTION = {"kind": "question", "text": "Does it count?", "key": "a-first-question"}
@@ -78,6 +85,8 @@ def test_the_document_has_a_command_for_every_route():
         path = path.replace("/rulings/1", "/rulings/{item_id}").replace(
             "/suggestions/1", "/suggestions/{suggestion_id}"
         )
+        path = path.replace("/deleted-projects/gone", "/deleted-projects/{deleted}")
+        path = path.replace("/webhooks/1", "/webhooks/{webhook_id}")
         documented.add((found["method"].lower(), path))
     assert documented == set(routes())
 
