@@ -36,7 +36,7 @@ PAGES = (
     "report/file.html",
     "pool",
     "pool/items",
-    "pool/items?words=word0",
+    "pool/items?q=word0",
     "rounds",
 )
 
