@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.config import Settings
+from app.db.base import utcnow
 from app.db.engine import Database
 from app.db.tables import Item, Project, User
 from app.services import accounts, exports
+from app.services.zips import zip_blocks
 from app.web.main import create_app
 from benchmarks import browse
 from benchmarks.bigpool import database, fill
@@ -91,14 +94,20 @@ def child(url: str, format_: str) -> None:
     with Database(url).read() as session:
         project = session.scalars(select(Project)).one()
         began = time.perf_counter()
-        blocks = exports.export(session, project, format_)
+        blocks = _blocks(session, project, format_)
         size = len(next(blocks))
         before = peak()
         size += sum(map(len, blocks))
         print(size, time.perf_counter() - began, peak() - before, peak())
 
 
-KINDS = tuple(exports.FORMATS)
+def _blocks(session: Session, project: Project, format_: str) -> Iterator[bytes]:
+    if format_ != exports.DATASET:
+        return exports.export(session, project, format_)
+    return zip_blocks(exports.export_dataset(session, project, "# Big"), "big", utcnow())
+
+
+KINDS = (*exports.FORMATS, exports.DATASET)
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ from app.web import (
     contrast,
     dry_runs,
     errors,
+    export,
     given,
     guidance,
     guideline,
@@ -72,6 +73,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     practice.router,
     alignment.router,
     report.router,
+    export.router,
 )
 
 

@@ -129,6 +129,8 @@ TABLE = {
     "admin": """
         GET /p/{slug}/audit
         GET /p/{slug}/audit.csv
+        GET /p/{slug}/export
+        GET /p/{slug}/export/file
         GET /p/{slug}/people
         POST /p/{slug}/people/invitations
         POST /p/{slug}/people/invitations/{invitation_id}/withdraw
