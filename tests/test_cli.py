@@ -220,6 +220,19 @@ def test_an_export_goes_to_a_file_or_to_standard_output(migrated: Path) -> None:
     assert "scope" in refused(run("export", slug, "--scope", "some"))
 
 
+def test_an_export_for_datasets_goes_to_an_empty_folder_or_nowhere(migrated: Path) -> None:
+    slug = make_project()
+    (migrated / "pool.jsonl").write_text('{"text": "naïve"}\n{"text": "second"}\n')
+    run("import", "pool.jsonl", "--project", slug)
+    assert run("export", slug, "--format", "datasets", "-o", "made").exit_code == 0
+    made = sorted(str(path.relative_to(migrated / "made")) for path in (migrated / "made").rglob("*") if path.is_file())
+    assert made == ["README.md", "data/unlabelled-00000.parquet"]
+    assert not list(migrated.glob("made.part*"))
+    assert "not an empty folder" in refused(run("export", slug, "--format", "datasets", "-o", "made"))
+    assert "is a folder" in refused(run("export", slug, "-o", "made", "--format", "csv"))
+    assert "standard output" in refused(run("export", slug, "--format", "datasets"))
+
+
 def test_a_report_is_written_as_a_page_a_card_or_a_print(migrated: Path) -> None:
     slug = make_project()
     assert run("report", slug, "report.html").exit_code == 0

@@ -26,6 +26,7 @@ from app.web import (
     deletion,
     dry_runs,
     errors,
+    export,
     given,
     guidance,
     guideline,
@@ -78,6 +79,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     report.router,
     webhooks.router,
     deletion.router,
+    export.router,
 )
 
 

@@ -31,7 +31,7 @@ from app.db.tables import (
 )
 from app.errors import InvalidInput
 from app.services import exports
-from app.services.exports.files import _GROUP_CHARACTERS, defuse, write_csv, write_jsonl, write_parquet
+from app.services.exports.files import GROUP_CHARACTERS, defuse, write_csv, write_jsonl, write_parquet
 from tests.factories import make_items, make_project, make_user
 
 ROOT = Path(__file__).parents[2]
@@ -280,7 +280,7 @@ def test_long_texts_make_small_row_groups(bench):
     row = dict(bench.rows()[0], text="x" * 20_000)
     data = b"".join(write_parquet(row for _ in range(1000)))
     groups = pq.ParquetFile(io.BytesIO(data)).metadata
-    most = _GROUP_CHARACTERS // 20_000
+    most = GROUP_CHARACTERS // 20_000
     assert [groups.row_group(i).num_rows for i in range(groups.num_row_groups)] == [most, most, 1000 - 2 * most]
 
 

@@ -153,6 +153,8 @@ TABLE = {
         GET /api/v1/projects/{slug}/webhooks/{webhook_id}/deliveries
         GET /p/{slug}/audit
         GET /p/{slug}/audit.csv
+        GET /p/{slug}/export
+        GET /p/{slug}/export/file
         GET /p/{slug}/people
         POST /p/{slug}/people/invitations
         POST /p/{slug}/people/invitations/{invitation_id}/withdraw

@@ -6,7 +6,7 @@ at hand it becomes, as an ``encoder`` model always is, a folder that transformer
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -93,7 +93,7 @@ def portable_files(
     raise InvalidInput(f"This version of Linecall can't export a model of kind '{kind}'.", field="kind")
 
 
-def write_folder(files: Sequence[PortableFile], folder: Path) -> None:
+def write_folder(files: Iterable[PortableFile], folder: Path) -> None:
     """Raises Conflict for a folder that is there and not empty."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Conflict(f"{folder} is there already, and is not an empty folder.")

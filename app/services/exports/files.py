@@ -13,8 +13,8 @@ from app.services.exports.rows import COLUMNS, ExportRow
 _NESTED = ("meta", "model_scores", "reason_detail", "annotations")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _BLOCK_CHARACTERS = 1 << 16
-_GROUP_ROWS = 10_000
-_GROUP_CHARACTERS = 8_000_000
+GROUP_ROWS = 10_000
+GROUP_CHARACTERS = 8_000_000
 
 
 class ExportFormat(NamedTuple):
@@ -25,7 +25,7 @@ class ExportFormat(NamedTuple):
 
 def find_format(name: str) -> ExportFormat:
     if name not in FORMATS:
-        raise InvalidInput(f"The formats are {', '.join(FORMATS)}.", field="format")
+        raise InvalidInput(f"The formats are {', '.join(FORMATS)} and datasets.", field="format")
     return FORMATS[name]
 
 
@@ -41,12 +41,12 @@ def _blocks(lines: Iterable[str]) -> Iterator[bytes]:
         yield "".join(held).encode()
 
 
-def _json(value: Any) -> str:
+def as_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def write_jsonl(rows: Iterable[ExportRow]) -> Iterator[bytes]:
-    return _blocks(_json(row) + "\n" for row in rows)
+    return _blocks(as_json(row) + "\n" for row in rows)
 
 
 def write_csv(rows: Iterable[ExportRow]) -> Iterator[bytes]:
@@ -68,7 +68,7 @@ def _csv_lines(rows: Iterable[ExportRow]) -> Iterator[str]:
 
 def _flat(row: ExportRow) -> ExportRow:
     """Nested values as JSON text, for formats of plain columns."""
-    return {name: _json(value) if name in _NESTED and value is not None else value for name, value in row.items()}
+    return {name: as_json(value) if name in _NESTED and value is not None else value for name, value in row.items()}
 
 
 def defuse(value: Any) -> Any:
@@ -95,7 +95,7 @@ def _groups(rows: Iterable[ExportRow]) -> Iterator[list[ExportRow]]:
     remaining = iter(rows)
     while first := list(islice(remaining, 1)):
         group, characters = first, len(first[0]["text"])
-        while len(group) < _GROUP_ROWS and characters < _GROUP_CHARACTERS:
+        while len(group) < GROUP_ROWS and characters < GROUP_CHARACTERS:
             row = next(remaining, None)
             if row is None:
                 break

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import zipfile
 
 import pyarrow.parquet as pq
 import pytest
@@ -48,6 +49,26 @@ def test_experts_are_named_on_request_only(labelled):
     api = labelled.api("admin")
     assert "Expert" not in api.get(labelled.path("/export?scope=labelled")).text
     assert '"Expert"' in api.get(labelled.path("/export?scope=labelled&names=true")).text
+
+
+def test_the_folder_for_datasets_comes_as_a_zip(labelled):
+    response = labelled.api("admin").get(labelled.path("/export?format=datasets"))
+    assert response.headers["content-disposition"] == 'attachment; filename="ads.zip"'
+    archive = zipfile.ZipFile(io.BytesIO(response.content))
+    assert archive.testzip() is None
+    names = [name for name in archive.namelist() if name.endswith(".parquet")]
+    read_rows = [pq.read_table(io.BytesIO(archive.read(name))).num_rows for name in names]
+    assert dict(zip(names, read_rows, strict=True)) == {
+        "ads-dataset/data/undecided-00000.parquet": 1,
+        "ads-dataset/data/unlabelled-00000.parquet": 2002,
+    }
+    assert "# Ads" in archive.read("ads-dataset/README.md").decode().title()
+
+
+@pytest.mark.parametrize(("format", "encoding"), [("parquet", "identity"), ("datasets", "identity"), ("csv", "gzip")])
+def test_only_what_shrinks_is_compressed_on_the_way(labelled, format, encoding):
+    response = labelled.api("admin").get(labelled.path(f"/export?format={format}"), headers={"Accept-Encoding": "gzip"})
+    assert response.headers["content-encoding"] == encoding
 
 
 @pytest.mark.parametrize("query", ["format=xml", "scope=none", "names=2"])
