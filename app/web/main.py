@@ -30,6 +30,7 @@ from app.web import (
     guideline,
     home,
     label,
+    models,
     people,
     pool,
     practice,
@@ -72,6 +73,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     practice.router,
     alignment.router,
     report.router,
+    models.router,
 )
 
 

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from app.web.api import alignment, export, guidance, items, project_file, projects, review, rounds, ties
+from app.web.api import alignment, export, guidance, items, models, project_file, projects, review, rounds, ties
 
 ROUTERS: tuple[APIRouter, ...] = (
     projects.router,
@@ -13,5 +13,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     guidance.router,
     review.router,
     alignment.router,
+    models.router,
+    models.asking,
     export.router,
 )

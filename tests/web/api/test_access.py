@@ -19,6 +19,7 @@ EXPERTS_TOO = {
 }
 EXPERTS_TOO |= {("get", "/guideline/versions"), ("get", "/suggestions"), ("post", "/suggestions")}
 FILLED = {"slug": "ads", "suggestion_id": "1", "number": "1", "item_id": "1", "import_id": "1"}
+FILLED |= {"version": "1", "request_id": "1"}
 PROJECT = "/api/v1/projects/{slug}"
 
 
