@@ -96,10 +96,11 @@ def test_no_text_is_refused_beside_the_field(scene, told):
 
 
 def test_a_round_mines_the_version_that_was_chosen(scene, told):
-    refused = scene.browser("admin").post(f"/p/{told.slug}/models/1/round")
-    assert refused.status_code == 409, "the guideline has no examples"
+    started = scene.browser("admin").post(f"/p/{told.slug}/models/1/round")
+    assert started.headers["location"] == f"/p/{told.slug}/rounds/3"
     with scene.db.read() as session:
-        assert session.scalar(select(func.count()).select_from(Round)) == 2
+        base_id = session.scalars(select(Round.base_model_id).where(Round.number == 3)).one()
+        assert session.get_one(ModelVersion, base_id).version == 1
 
 
 def test_it_becomes_the_pre_labeller_of_a_project_of_ones_own_only(scene, told):
