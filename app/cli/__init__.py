@@ -15,6 +15,7 @@ from app.cli import (
     exporting,
     importing,
     migrating,
+    models,
     projects,
     reporting,
     rounds,
@@ -42,6 +43,7 @@ app.add_typer(users.app)
 app.add_typer(projects.app)
 app.command("import")(importing.import_file)
 app.add_typer(rounds.app)
+app.add_typer(models.app)
 app.command("export")(exporting.export)
 app.command("report")(reporting.report)
 app.command("simulate")(simulating.simulate)

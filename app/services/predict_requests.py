@@ -103,6 +103,10 @@ def answers(request: PredictRequest, labels: Sequence[str]) -> list[Answer]:
     ]
 
 
+def version_number(session: Session, request: PredictRequest) -> int:
+    return session.get_one(ModelVersion, request.model_version_id).version
+
+
 def forget(session: Session, request_id: int) -> None:
     session.execute(delete(PredictRequest).where(PredictRequest.id == request_id))
 

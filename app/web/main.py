@@ -33,6 +33,7 @@ from app.web import (
     home,
     label,
     map,
+    models,
     people,
     pool,
     practice,
@@ -80,6 +81,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     webhooks.router,
     deletion.router,
     export.router,
+    models.router,
 )
 
 

@@ -66,6 +66,7 @@ NAVIGATION = (
     NavEntry(N_("Rounds"), "rounds", "viewer"),
     NavEntry(N_("Alignment"), "alignment", "viewer"),
     NavEntry(N_("Map"), "map", "viewer"),
+    NavEntry(N_("Models"), "models", "viewer"),
     NavEntry(N_("Pool"), "pool", "viewer"),
     NavEntry(N_("Rulings"), "rulings", None),
     NavEntry(N_("Practice"), "practice", None),

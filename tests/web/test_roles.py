@@ -96,6 +96,17 @@ TABLE = {
         GET /p/{slug}/rounds
         GET /p/{slug}/rounds/{number}
         GET /p/{slug}/rounds/{number}/items
+        GET /p/{slug}/models
+        GET /p/{slug}/models/{version}
+        GET /p/{slug}/models/{version}/card.md
+        GET /p/{slug}/models/{version}/files.zip
+        POST /p/{slug}/models/{version}/try
+        GET /api/v1/projects/{slug}/models
+        GET /api/v1/projects/{slug}/models/{version}
+        GET /api/v1/projects/{slug}/models/{version}/card
+        GET /api/v1/projects/{slug}/models/{version}/files
+        POST /api/v1/projects/{slug}/predict
+        GET /api/v1/projects/{slug}/predict/{request_id}
         GET /p/{slug}/alignment
         GET /p/{slug}/report
         GET /p/{slug}/report/file.html
@@ -151,6 +162,10 @@ TABLE = {
         DELETE /api/v1/projects/{slug}/webhooks/{webhook_id}
         POST /api/v1/projects/{slug}/webhooks/{webhook_id}/test
         GET /api/v1/projects/{slug}/webhooks/{webhook_id}/deliveries
+        POST /p/{slug}/models/{version}/prelabel
+        POST /p/{slug}/models/{version}/round
+        POST /api/v1/projects/{slug}/models/{version}/prelabel
+        POST /api/v1/projects/{slug}/models/{version}/rounds
         GET /p/{slug}/audit
         GET /p/{slug}/audit.csv
         GET /p/{slug}/export

@@ -2,7 +2,20 @@
 
 from fastapi import APIRouter
 
-from app.web.api import alignment, export, guidance, items, maps, project_file, projects, review, rounds, ties, webhooks
+from app.web.api import (
+    alignment,
+    export,
+    guidance,
+    items,
+    maps,
+    models,
+    project_file,
+    projects,
+    review,
+    rounds,
+    ties,
+    webhooks,
+)
 
 ROUTERS: tuple[APIRouter, ...] = (
     projects.router,
@@ -15,6 +28,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     review.router,
     alignment.router,
     maps.router,
+    models.router,
+    models.asking,
     export.router,
     webhooks.router,
 )

@@ -27,6 +27,8 @@ FILLED = {
     "webhook_id": "1",
     "deleted": "gone",
 }
+FILLED = {"slug": "ads", "suggestion_id": "1", "number": "1", "item_id": "1", "import_id": "1"}
+FILLED |= {"version": "1", "request_id": "1"}
 PROJECT = "/api/v1/projects/{slug}"
 
 

@@ -6,9 +6,10 @@ import shlex
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from app.db.base import utcnow
-from app.db.tables import Project, User
+from app.db.tables import ModelVersion, PredictRequest, Project, Round, User
 from app.web.api import schemas
 from tests.factories import make_project
 from tests.web.api.test_access import routes
@@ -64,6 +65,15 @@ def test_every_command_is_understood(world, words):
     with world.db.write() as session:
         gone = make_project(session, admin=session.get_one(User, world.users["admin"]))
         gone.slug, gone.deleted_at = "gone", utcnow()
+    with world.db.write() as session:
+        round_id = session.scalars(select(Round.id)).one()
+        model = ModelVersion(
+            project_id=world.project_id, round_id=round_id, version=1, kind="trained", engine="linear", config={}
+        )
+        session.add(model)
+        session.flush()
+        asked = {"model_version_id": model.id, "created_by_id": world.users["admin"], "texts": ["Oat milk"]}
+        session.add(PredictRequest(project_id=world.project_id, **asked))
     found = parse(words)
     response = world.api(who(found, found["url"])).request(**found)
     # The world stands at one moment of the story: what comes earlier or later in it is refused for that reason alone.
@@ -82,6 +92,7 @@ def test_the_document_has_a_command_for_every_route():
         path = re.sub(r"/rounds/1", "/rounds/{number}", path)
         path = path.replace("/ties/1", "/ties/{item_id}").replace("/imports/1", "/imports/{import_id}")
         path = path.replace("/items/1", "/items/{item_id}")
+        path = path.replace("/models/1", "/models/{version}").replace("/predict/1", "/predict/{request_id}")
         path = path.replace("/rulings/1", "/rulings/{item_id}").replace(
             "/suggestions/1", "/suggestions/{suggestion_id}"
         )

@@ -21,7 +21,7 @@ def limited(world, who: str, *scopes: str, **more) -> TestClient:
 
 
 def wanted(method: str, path: str) -> str:
-    if method == "get":
+    if method == "get" or path.endswith("/predict"):  # which changes nothing of the project
         return "read"
     return "label" if path in LABELLING else "manage"
 
