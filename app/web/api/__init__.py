@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from app.web.api import alignment, export, guidance, items, project_file, projects, review, rounds, ties
+from app.web.api import alignment, export, guidance, items, people, project_file, projects, review, rounds, ties
 
 ROUTERS: tuple[APIRouter, ...] = (
     projects.router,
@@ -14,4 +14,5 @@ ROUTERS: tuple[APIRouter, ...] = (
     review.router,
     alignment.router,
     export.router,
+    people.router,
 )

@@ -18,7 +18,8 @@ EXPERTS_TOO = {
     ("get", "/rulings"),
 }
 EXPERTS_TOO |= {("get", "/guideline/versions"), ("get", "/suggestions"), ("post", "/suggestions")}
-FILLED = {"slug": "ads", "suggestion_id": "1", "number": "1", "item_id": "1", "import_id": "1"}
+FILLED = {"user_id": "1", "invitation_id": "1"}
+FILLED |= {"slug": "ads", "suggestion_id": "1", "number": "1", "item_id": "1", "import_id": "1"}
 PROJECT = "/api/v1/projects/{slug}"
 
 
