@@ -204,6 +204,13 @@ TABLE = {
         POST /api/v1/projects/{slug}/rounds/{number}/cancel
         POST /api/v1/projects/{slug}/rounds/{number}/retry
         GET /api/v1/projects/{slug}/export
+        GET /api/v1/projects/{slug}/people
+        POST /api/v1/projects/{slug}/people/invitations
+        POST /api/v1/projects/{slug}/people/invitations/{invitation_id}/withdraw
+        POST /api/v1/projects/{slug}/people/{user_id}/role
+        POST /api/v1/projects/{slug}/people/{user_id}/remove
+        POST /api/v1/projects/{slug}/settings
+        GET /api/v1/projects/{slug}/audit
     """,
     "site": """
         GET /projects/new

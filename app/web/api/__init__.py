@@ -9,6 +9,7 @@ from app.web.api import (
     items,
     maps,
     models,
+    people,
     project_file,
     projects,
     review,
@@ -32,4 +33,5 @@ ROUTERS: tuple[APIRouter, ...] = (
     models.asking,
     export.router,
     webhooks.router,
+    people.router,
 )

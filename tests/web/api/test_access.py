@@ -20,15 +20,10 @@ EXPERTS_TOO = {
 EXPERTS_TOO |= {("get", "/guideline/versions"), ("get", "/suggestions"), ("post", "/suggestions")}
 FILLED = {
     "slug": "ads",
-    "suggestion_id": "1",
-    "number": "1",
-    "item_id": "1",
-    "import_id": "1",
-    "webhook_id": "1",
     "deleted": "gone",
+    **dict.fromkeys(("suggestion_id", "number", "item_id", "import_id", "webhook_id", "version", "request_id"), "1"),
+    **dict.fromkeys(("user_id", "invitation_id"), "1"),
 }
-FILLED = {"slug": "ads", "suggestion_id": "1", "number": "1", "item_id": "1", "import_id": "1"}
-FILLED |= {"version": "1", "request_id": "1"}
 PROJECT = "/api/v1/projects/{slug}"
 
 

@@ -1,0 +1,199 @@
+"""A project's members and invitations, its settings, and the record of who changed what: for its admins."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Query, Request, status
+from pydantic import ConfigDict, Field
+from sqlalchemy.orm import Session
+
+from app.services import accounts, audit, invitations, projects, sight
+from app.services.accounts import Role
+from app.services.projects import ProjectSettings
+from app.web.api.common import Id, api_router, errors
+from app.web.api.schemas import LARGEST_ID, Body, Given
+from app.web.deps import AdminAccess, AppSettings, ReadSession, WriteSession
+
+router = api_router("People")
+
+
+class Member(Given):
+    user_id: int
+    name: str
+    email: str
+    role: Role
+    has_seen_model: bool = Field(description="An expert who once saw the model's labels in another role.")
+
+
+class Invited(Given):
+    id: int
+    role: Role
+    name: str
+    email: str | None
+    expires_at: datetime
+
+
+class People(Given):
+    members: list[Member]
+    invitations: list[Invited] = Field(description="Those that are still open.")
+
+
+class NewInvitation(Body):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"role": "expert", "name": "Grace", "email": "grace@example.org"}]},
+    )
+
+    role: Role = "expert"
+    name: str = Field("", max_length=200)
+    email: str = Field("", max_length=320, description="When given, only this address can use the link.")
+
+
+class Invitation(Invited):
+    link: str = Field(description="Works once. It is in this answer alone: only its hash is kept.")
+
+
+class NewRole(Body):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"role": "lead"}]})
+
+    role: Role
+    although_seen: bool = Field(False, description="Make an expert of somebody who has seen the model's labels.")
+
+
+class Changed(Body):
+    """What is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"settings": {"round_size": 60}}]})
+
+    name: str | None = Field(None, max_length=200)
+    labels: list[str] | None = Field(None, max_length=9, description="Only before the first round.")
+    settings: dict[str, Any] = Field(default_factory=dict, description="By name, those that shall change.")
+
+
+class AuditEntry(Given):
+    id: int
+    when: datetime
+    who: str | None = Field(description="Null: the software itself, or the command line.")
+    action: str
+    subject: str
+    detail: dict[str, Any]
+
+
+class AuditPage(Given):
+    entries: list[AuditEntry]
+    next_before: int | None = Field(description="Send it as `before` for the next page; null on the last one.")
+
+
+@router.get("/people", summary="Members and open invitations")
+def list_people(access: AdminAccess, session: ReadSession) -> People:
+    return _people(session, access.project.id)
+
+
+@router.post("/people/invitations", summary="Invite somebody", status_code=status.HTTP_201_CREATED)
+def invite_person(
+    request: Request, access: AdminAccess, session: WriteSession, settings: AppSettings, body: NewInvitation
+) -> Invitation:
+    """The link is for you to send."""
+    token, row = invitations.invite(
+        session,
+        access.project.id,
+        body.role,
+        days=settings.invitation_days,
+        by_user_id=access.user.id,
+        email=body.email,
+        name=body.name,
+    )
+    session.flush()
+    link = settings.resolved_base_url + str(request.app.url_path_for("invitation", token=token))
+    return Invitation(**Invited.model_validate(row).model_dump(), link=link)
+
+
+@router.post("/people/invitations/{invitation_id}/withdraw", summary="Withdraw an invitation", responses=errors(409))
+def withdraw_invited(access: AdminAccess, session: WriteSession, invitation_id: Id) -> People:
+    """Its link no longer works."""
+    invitations.withdraw(session, access.project.id, invitation_id, by_user_id=access.user.id)
+    return _people(session, access.project.id)
+
+
+@router.post("/people/{user_id}/role", summary="Change a member's role", responses=errors(409))
+def change_members_role(access: AdminAccess, session: WriteSession, user_id: Id, body: NewRole) -> People:
+    """409 for the last admin, and (`detail.field` is `seen`) for somebody who has seen the model's labels."""
+    accounts.change_role(
+        session,
+        access.project.id,
+        user_id,
+        body.role,
+        by_user_id=access.user.id,
+        although_seen=body.although_seen,
+    )
+    return _people(session, access.project.id)
+
+
+@router.post("/people/{user_id}/remove", summary="Remove a member", responses=errors(409))
+def remove_person(access: AdminAccess, session: WriteSession, user_id: Id) -> People:
+    """Their answers stay. 409 for the last admin."""
+    accounts.remove_member(session, access.project.id, user_id, by_user_id=access.user.id)
+    return _people(session, access.project.id)
+
+
+def _people(session: Session, project_id: int) -> People:
+    session.flush()
+    found = accounts.members(session, project_id)
+    seen = sight.saw_model(session, project_id, [user.id for user, member in found if member.role == "expert"])
+    members = [
+        Member.model_validate(
+            {
+                "user_id": user.id,
+                "name": user.name,
+                "email": user.email,
+                "role": member.role,
+                "has_seen_model": user.id in seen,
+            }
+        )
+        for user, member in found
+    ]
+    return People(
+        members=members,
+        invitations=[Invited.model_validate(row) for row in invitations.open_invitations(session, project_id)],
+    )
+
+
+@router.post("/settings", summary="Change name, labels or settings", responses=errors(409))
+def change_settings(access: AdminAccess, session: WriteSession, body: Changed) -> ProjectSettings:
+    """The settings as they are now. A round that is open keeps those it began with. The settings of the automation
+    (`next_round`, `most_rounds`, `most_answers`, `most_cost`) are among them."""
+    from app.ml.prelabel.configs import parse_config
+
+    project = projects.get_project(session, access.project.slug)
+    present = projects.settings_of(project).model_dump()
+    settings = projects.parse_settings(present | body.settings)
+    if "prelabel" in body.settings:
+        parse_config(settings.prelabel)
+    projects.update_project(
+        session, project, name=body.name, labels=body.labels, settings=settings, user_id=access.user.id
+    )
+    return settings
+
+
+@router.get("/audit", summary="The record of who changed what, newest first")
+def list_audit(
+    access: AdminAccess,
+    session: ReadSession,
+    search: Annotated[str, Query(max_length=200)] = "",
+    before: Annotated[int | None, Query(ge=1, le=LARGEST_ID)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> AuditPage:
+    """``search`` looks in action, subject and name."""
+    found = audit.entries(session, access.project.id, search=search, before=before, limit=limit)
+    entries = [
+        AuditEntry(
+            id=entry.event.id,
+            when=entry.event.created_at,
+            who=entry.person,
+            action=entry.event.action,
+            subject=entry.event.subject,
+            detail=entry.event.detail or {},
+        )
+        for entry in found
+    ]
+    return AuditPage(entries=entries, next_before=entries[-1].id if len(entries) == limit else None)
