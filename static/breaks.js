@@ -7,19 +7,37 @@ class Breaks {
     this.minutes = minutes;
     this.onSuggest = onSuggest;
     this.place = "linecall:stretch";
+    this.held = null; // the stretch, where the browser forbids storage or it is full
+  }
+
+  kept() {
+    try {
+      return this.held ?? JSON.parse(sessionStorage.getItem(this.place) ?? "null");
+    } catch {
+      return null;
+    }
+  }
+
+  keep(stretch) {
+    this.held = null;
+    try {
+      sessionStorage.setItem(this.place, JSON.stringify(stretch));
+    } catch {
+      this.held = stretch;
+    }
   }
 
   worked(now = Date.now()) {
     if (!this.minutes) return;
-    const stretch = JSON.parse(sessionStorage.getItem(this.place) ?? "null");
+    const stretch = this.kept();
     const goesOn = stretch && now - stretch.last < 5 * 60000;
     const present = goesOn ? { ...stretch, last: now } : { since: now, last: now };
-    sessionStorage.setItem(this.place, JSON.stringify(present));
+    this.keep(present);
     const minutes = Math.floor((now - present.since) / 60000);
     if (minutes >= this.minutes) this.onSuggest(minutes);
   }
 
   later() {
-    sessionStorage.removeItem(this.place);
+    this.keep(null);
   }
 }

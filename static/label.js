@@ -36,7 +36,7 @@
       item.classList.remove("open", "small", "long");
       old.replaceWith(item);
       for (const field of document.querySelectorAll("#work input[name=assignment]")) field.value = task.assignment;
-      note.value = sessionStorage.getItem(draftOf(task)) ?? "";
+      note.value = drafts((store) => store.getItem(draftOf(task))) ?? "";
       flag.checked = false;
       watch = { since: document.hidden ? null : performance.now(), seen: 0 };
       fold();
@@ -132,7 +132,7 @@
 
   function report({ waiting, trouble: kind, reason, entry }) {
     if (kind) say("", "plain"); // an older receipt would look like one for what is not saved
-    const kept = waiting === 1 ? words.kept_one : fill(words.kept_many, { n: waiting });
+    const kept = outbox.held.size ? words.held : waiting === 1 ? words.kept_one : fill(words.kept_many, { n: waiting });
     if (kind === "offline") trouble(`${words.offline} ${waiting ? kept : ""}`);
     else if (kind === "signed-out") trouble(`${words.signed_out} ${waiting ? kept : ""}`, `${urls.sign_in}?next=${encodeURIComponent(urls.label)}`);
     else if (kind === "out-of-date") reloadOnce(reason);
@@ -150,9 +150,10 @@
 
   // Signed in again in another tab, the page's token is out of date: a fresh page has one, and sends what waits.
   function reloadOnce() {
-    const last = Number(sessionStorage.getItem("linecall:reloaded") ?? 0);
-    if (Date.now() - last < 60000) return trouble(fill(words.refused, { reason: "403" }));
-    sessionStorage.setItem("linecall:reloaded", String(Date.now()));
+    const last = drafts((store) => Number(store.getItem("linecall:reloaded") ?? 0));
+    const recently = Math.abs(Date.now() - (last ?? Date.now())) < 60000;
+    if (recently || outbox.held.size) return trouble(fill(words.refused, { reason: "403" }));
+    drafts((store) => store.setItem("linecall:reloaded", String(Date.now())));
     location.reload();
   }
 
@@ -160,7 +161,7 @@
     const { done } = desk;
     if (starts.has(entry.key)) measure("linecall:saved", starts.get(entry.key));
     starts.delete(entry.key);
-    sessionStorage.removeItem(draftOf(entry));
+    drafts((store) => store.removeItem(draftOf(entry)));
     if (done) say(done.text, { notice: "notice", saved: "saved" }[done.kind] ?? "plain");
     if (entry.kind === "undo" && done?.kind === "notice") tasks = tasks.filter((task) => task.assignment !== entry.assignment);
     take(desk, done?.kind === "undone" ? done.assignment_id : null, entry);
@@ -215,6 +216,15 @@
 
   const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   const draftOf = (task) => `linecall:note:${task.assignment}`;
+
+  // A note that is being written outlives a reload where the browser allows it; where it doesn't, labelling goes on.
+  function drafts(use) {
+    try {
+      return use(sessionStorage);
+    } catch {
+      return null;
+    }
+  }
 
   function noteDown(entry, at) {
     const saving = setTimeout(() => outbox.size && !outbox.failures && say(words.saving, "plain"), 300);
@@ -341,7 +351,7 @@
 
   form.addEventListener("submit", (event) => event.preventDefault()); // Enter in a field is not an answer
   byId("skip-reasons").addEventListener("close", skipped);
-  note.addEventListener("input", () => current() && sessionStorage.setItem(draftOf(current()), note.value));
+  note.addEventListener("input", () => current() && drafts((store) => store.setItem(draftOf(current()), note.value)));
 
   function endBreak(choice) {
     byId("break").hidden = true;

@@ -3,6 +3,7 @@
 // What the expert did and the server has not yet confirmed. Each entry is stored in the browser before the page goes
 // on, is sent in order, and is removed when the server says that it is on disk. Its key makes it happen once, however
 // often it is sent. Every entry has a place of its own in the storage, so that two tabs never overwrite each other.
+// Where the storage is full or forbidden, the page itself holds the entry, and says that it must stay open.
 
 class Outbox {
   constructor({ name, url, csrf, describe, onDone, onState }) {
@@ -11,27 +12,47 @@ class Outbox {
     this.failures = 0;
     this.timer = null;
     this.sending = false;
+    this.held = new Map(); // place → entry, of what the storage did not take
+    window.addEventListener("beforeunload", (event) => this.held.size && event.preventDefault());
     window.addEventListener("online", () => this.flush());
     document.addEventListener("visibilitychange", () => document.hidden || this.flush());
   }
 
   add(entry) {
-    const place = `${this.name}:${String(Date.now()).padStart(15, "0")}:${String(this.counter++).padStart(6, "0")}:${entry.key.slice(0, 8)}`;
-    localStorage.setItem(place, JSON.stringify(entry));
+    // A clock that was set back must not send an undo before its answer: never earlier than what waits already.
+    const last = Number(this.places().at(-1)?.slice(this.name.length + 1).split(":")[0] ?? 0);
+    const time = String(Math.max(Date.now(), last + 1)).padStart(15, "0");
+    const place = `${this.name}:${time}:${String(this.counter++).padStart(6, "0")}:${entry.key.slice(0, 8)}`;
+    try {
+      localStorage.setItem(place, JSON.stringify(entry));
+    } catch {
+      this.held.set(place, JSON.stringify(entry));
+    }
     return this.flush();
   }
 
   places() {
-    const places = [];
-    for (let n = 0; n < localStorage.length; n++) {
-      const place = localStorage.key(n);
-      if (place.startsWith(`${this.name}:`)) places.push(place);
+    return [...this.stored(), ...this.held.keys()].sort();
+  }
+
+  stored() {
+    try {
+      return Object.keys(localStorage).filter((place) => place.startsWith(`${this.name}:`));
+    } catch {
+      return []; // the browser forbids storage
     }
-    return places.sort();
+  }
+
+  read(place) {
+    return this.held.get(place) ?? localStorage.getItem(place);
+  }
+
+  remove(place) {
+    if (!this.held.delete(place)) localStorage.removeItem(place);
   }
 
   entries() {
-    return this.places().map((place) => JSON.parse(localStorage.getItem(place))).filter(Boolean);
+    return this.places().map((place) => JSON.parse(this.read(place))).filter(Boolean);
   }
 
   get size() {
@@ -62,11 +83,11 @@ class Outbox {
 
   async drain() {
     for (let place = this.places()[0]; place; place = this.places()[0]) {
-      const stored = localStorage.getItem(place);
+      const stored = this.read(place);
       if (stored === null) continue; // another tab has sent it
       const outcome = await this.send(JSON.parse(stored));
       if (outcome === "later") return;
-      localStorage.removeItem(place);
+      this.remove(place);
       this.failures = 0;
       this.onState({ waiting: this.size });
     }

@@ -15,7 +15,7 @@ from sqlalchemy import delete, func, select
 
 from app.db.engine import Database
 from app.db.migrate import upgrade
-from app.db.tables import Annotation, Assignment, BoundaryPair, UserSession
+from app.db.tables import Annotation, Assignment, BoundaryPair, Project, UserSession
 from app.services import accounts, projects
 from tests.browser.test_loop import FLAGS
 from tests.factories import make_items
@@ -288,3 +288,67 @@ def test_every_answer_counts_once_through_a_whole_round(desk, site):
     desk.get_by_text("The round is answered").wait_for()
     with site.db.read() as session:
         assert session.scalar(select(func.count()).select_from(Annotation)) == len(TEXTS)
+
+
+FULL = """() => {
+  let chunk = "x".repeat(1 << 20);
+  while (chunk) {
+    try { localStorage["junk" + localStorage.length] = chunk; } catch { chunk = chunk.slice(0, chunk.length >> 1); }
+  }
+}"""
+FORBIDDEN = """for (const name of ["localStorage", "sessionStorage"]) {
+  Object.defineProperty(window, name, { get() { throw new DOMException("forbidden", "SecurityError"); } });
+}"""
+
+
+@pytest.mark.parametrize("storage", ["full", "forbidden"])
+def test_a_browser_that_can_store_nothing_loses_no_answer_and_says_to_stay(browser, site, storage):
+    if storage == "forbidden":
+        browser.add_init_script(FORBIDDEN)
+    page = browser.new_page()
+    page.goto(site.desk)
+    page.locator("#show-keys").wait_for()
+    if storage == "full":
+        page.evaluate(FULL)
+    page.keyboard.press("1")
+    page.get_by_text("Saved: Honest").wait_for()
+    browser.set_offline(True)
+    page.keyboard.press("2")
+    page.get_by_text("Leave this page open until it has been sent").wait_for()
+    page.keyboard.press("1")
+    browser.set_offline(False)
+    page.locator("#trouble").wait_for(state="hidden")
+    assert site.answers() == [(0, "blind", 0), (1, "blind", 1), (2, "blind", 0)]
+
+
+def test_a_clock_that_is_set_back_does_not_send_an_undo_before_its_answer(desk, browser, site):
+    browser.set_offline(True)
+    desk.keyboard.press("1")
+    desk.evaluate("() => { const now = Date.now; Date.now = () => now() - 3600000; }")
+    desk.keyboard.press("u")
+    desk.keyboard.press("2")
+    browser.set_offline(False)
+    all_sent(desk)
+    assert [kind for _, kind, _ in site.answers()] == ["blind", "undone", "blind"]
+    assert site.answers()[-1] == (0, "blind", 1)
+
+
+def test_what_waits_is_never_sent_as_the_answer_of_whoever_signs_in_next(desk, browser, site):
+    with site.db.write() as session:
+        session.execute(delete(UserSession))
+        other = accounts.create_user(session, email="eva@example.org", name="Eva")
+        accounts.add_member(session, session.scalar(select(Project.id)), other.id, "expert")
+        token = accounts.start_session(session, other.id, days=1)
+    desk.keyboard.press("2")
+    desk.get_by_text("You have been signed out").wait_for()
+    browser.add_cookies([{"name": "linecall", "value": token, "url": site.base}])
+    with desk.expect_navigation():  # the page of before has noticed, and is Eva's now
+        desk.evaluate("() => window.dispatchEvent(new Event('online'))")
+    desk.locator("#show-keys").wait_for()
+    assert site.answers() == []
+    browser.add_cookies([site.cookie()])
+    desk.goto(site.desk)
+    all_sent(desk)
+    assert site.answers() == [(0, "blind", 1)]
+    with site.db.read() as session:
+        assert set(session.scalars(select(Annotation.expert_id))) == {site.user_id}
