@@ -204,7 +204,7 @@ def answer_everything(walk: Walk, page: Page, project: str, dice: random.Random)
             first = False
         label = walk.answers[page.locator("#item").inner_text().strip()]
         page.keyboard.press(str((1 - label if dice.random() < walk.slips else label) + 1))
-        page.wait_for_function("Object.keys(localStorage).every(key => !key.startsWith('linecall:outbox'))")
+        page.wait_for_function("() => Object.keys(localStorage).every(key => !key.startsWith('linecall:outbox'))")
 
 
 def decide_the_ties(walk: Walk, page: Page, project: str, number: int) -> None:
