@@ -61,7 +61,7 @@ def _preview(
         tried = baselines.best_match(session, access.project.id, preview, label=guess["label"])
     if tried is not None:
         guess |= {"match": tried.match, "key": tried.key}
-    context = {"upload": found, "preview": preview, "tried": tried}
+    context: dict[str, Any] = {"upload": found, "preview": preview, "tried": tried}
     return render(request, "baseline_upload.html", values=typed or guess, errors=errors, **context)
 
 
