@@ -210,7 +210,7 @@ def answer_everything(walk: Walk, page: Page, project: str, dice: random.Random)
 def decide_the_ties(walk: Walk, page: Page, project: str, number: int) -> None:
     """One after the other, each with its reason; the site admin is a lead too."""
     page.goto(f"{project}/rounds/{number}")
-    follow(page, "ties to decide|learning|done")
+    follow(page, "ties to decide|done")
     if not page.get_by_text("Decide the ties").count():
         return
     page.get_by_text("Decide the ties").click()
@@ -282,6 +282,7 @@ def main() -> None:
     parser.add_argument("--guideline", default=GUIDELINE)
     parser.add_argument("--baseline", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--round-size", type=int, default=100)
     parser.add_argument("--out", type=Path, default=Path("walk"))
     options = parser.parse_args()
     chromium = os.environ.get("LINECALL_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -299,7 +300,7 @@ def main() -> None:
         whole(
             Walk(
                 browser, base, options.out, options.pool, answers, tuple(options.labels), options.guideline,
-                examples, options.baseline, options.rounds,
+                examples, options.baseline, options.rounds, options.round_size,
             ),
             link,
         )  # fmt: skip
