@@ -10,6 +10,7 @@ from app.cli.base import database, fail, note, plain_database_errors, quiet_mode
 
 if TYPE_CHECKING:
     from app.config import Settings
+    from app.db.engine import Database
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on. Default: LINECALL_HOST.")]
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on. Default: LINECALL_PORT.")]
@@ -34,8 +35,8 @@ def serve(
     if not port_is_free(config.host, config.port):
         fail(f"Port {config.port} on {config.host} is taken. Choose another with --port.")
     _set_up_if_empty(config)
-    with database(config):
-        pass
+    with database(config) as db:
+        _say_if_nobody_can_sign_in(db)
     processes = Processes(child_environment(LINECALL_HOST=config.host, LINECALL_PORT=str(config.port)))
     processes.handle_signals()
     processes.start("web", "web")
@@ -116,6 +117,16 @@ def _set_up_if_empty(config: "Settings") -> None:
     with plain_database_errors(url):
         if migrate.current(url) is None:
             migrate.upgrade(url)
+
+
+def _say_if_nobody_can_sign_in(db: "Database") -> None:
+    from sqlalchemy import exists, select
+
+    from app.db.tables import User
+
+    with db.read() as session:
+        if not session.scalar(select(exists().where(User.id.is_not(None)))):
+            note("There is no account yet. Make the first: linecall user create-admin you@example.org --link")
 
 
 def _log(config: "Settings") -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import InvalidInput, Unavailable
+from app.ml import heavy
 from app.ml.encoders import Precision
 from app.ml.label_tokens import TokenisedPrompt
 
@@ -21,13 +22,9 @@ def load_model(ref: str, cache_dir: Path, precision: Precision | None = None) ->
     ``precision`` None means that of the files on a GPU and fp32 on a processor. Raises Unavailable for a model that
     is not here or is no causal language model.
     """
-    try:
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-    except ImportError as error:
-        raise Unavailable(
-            "A local language model needs the worker's packages: pip install 'linecall[worker]'"
-        ) from error
+    transformers = heavy.load("transformers", "A local language model needs")
+    import torch
+
     from app.ml.model_refs import ensure_converted, resolve
 
     found = ensure_converted(resolve(ref, cache_dir), cache_dir)
@@ -35,8 +32,8 @@ def load_model(ref: str, cache_dir: Path, precision: Precision | None = None) ->
     stored = "auto" if device == "cuda" else torch.float32
     dtype = {None: stored, "bf16": torch.bfloat16, "fp32": torch.float32}[precision]
     try:
-        model = AutoModelForCausalLM.from_pretrained(found.name, dtype=dtype, **found.load_arguments)
-        tokenizer = AutoTokenizer.from_pretrained(found.name, **found.load_arguments)
+        model = transformers.AutoModelForCausalLM.from_pretrained(found.name, dtype=dtype, **found.load_arguments)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(found.name, **found.load_arguments)
     except (OSError, ValueError) as error:
         raise Unavailable(f"The language model '{ref}' could not be loaded: {error}") from error
     return model.to(device).eval(), tokenizer

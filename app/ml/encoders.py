@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.errors import InvalidInput, Unavailable
+from app.ml import heavy
 from app.ml.model_refs import ModelPath, resolve
 
 Progress = Callable[[int, int], None]
@@ -173,15 +174,13 @@ def load_encoder(ref: str, cache_dir: Path, threads: int, precision: Precision |
 
 def load_backbone(model_path: ModelPath, precision: Precision) -> Backbone:
     """Model and tokenizer from a folder or the hub, in evaluation mode, on the accelerator if there is one."""
-    try:
-        import torch
-        from transformers import AutoModel, AutoTokenizer
-    except ImportError as error:
-        raise Unavailable("Encoders need the worker's packages: pip install 'linecall[worker]'") from error
+    transformers = heavy.load("transformers", "Encoders need")
+    import torch
+
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model_path.name, **model_path.load_arguments)
-        model = AutoModel.from_pretrained(model_path.name, dtype=dtype, **model_path.load_arguments)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(model_path.name, **model_path.load_arguments)
+        model = transformers.AutoModel.from_pretrained(model_path.name, dtype=dtype, **model_path.load_arguments)
     except (OSError, ValueError) as error:
         raise Unavailable(f"The encoder '{model_path.name}' could not be loaded: {error}") from error
     device = "cuda" if torch.cuda.is_available() else "cpu"

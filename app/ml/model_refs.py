@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import InvalidInput, Unavailable
+from app.ml import heavy
 
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _PACKAGE_NAME = re.compile(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?")
@@ -160,13 +161,12 @@ def _lock(target: Path) -> Iterator[None]:
 
 
 def _convert(model_path: ModelPath, target: Path) -> None:
-    try:
-        from transformers import AutoTokenizer
-    except ImportError as error:
-        raise Unavailable("Language models need the worker's packages: pip install 'linecall[worker]'") from error
+    transformers = heavy.load("transformers", "Language models need")
     building = Path(tempfile.mkdtemp(prefix=f"{target.name}.", suffix=".building", dir=target.parent))
     try:
-        AutoTokenizer.from_pretrained(model_path.name, **model_path.load_arguments).save_pretrained(building)
+        transformers.AutoTokenizer.from_pretrained(model_path.name, **model_path.load_arguments).save_pretrained(
+            building
+        )
         _read_dense(model_path).save_pretrained(building)
         os.replace(building, target)
     finally:

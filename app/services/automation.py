@@ -20,12 +20,23 @@ class Spent:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """What the settings allow before rounds no longer start by themselves; None is no limit."""
+
+    rounds: int | None = None
+    answers: int | None = None
+    cost: float | None = None
+
+
+@dataclass(frozen=True)
 class Outlook:
-    """Whether the next round starts by itself, and why or why not, in a sentence."""
+    """Whether the next round starts by itself, and why or why not, in a sentence. ``budget`` is empty where an admin
+    starts each round, since it holds for the others only."""
 
     starts: bool
     reason: str
     spent: Spent
+    budget: Budget = Budget()
 
 
 def outlook(session: Session, project: Project) -> Outlook:
@@ -35,12 +46,13 @@ def outlook(session: Session, project: Project) -> Outlook:
         return Outlook(False, "An admin starts each round.", used)
     newest = session.scalar(select(Round).where(Round.project_id == project.id).order_by(Round.number.desc()).limit(1))
     against = _against(newest) or _over_budget(settings, used)
+    budget = Budget(settings.most_rounds, settings.most_answers, settings.most_cost)
     if against:
-        return Outlook(False, against, used)
+        return Outlook(False, against, used, budget)
     problems = rounds.obstacles(session, project)
     if problems:
-        return Outlook(False, f"The next round can't start by itself: {problems[0]}", used)
-    return Outlook(True, "The next round starts by itself.", used)
+        return Outlook(False, f"The next round can't start by itself: {problems[0]}", used, budget)
+    return Outlook(True, "The next round starts by itself.", used, budget)
 
 
 def _against(newest: Round | None) -> str:

@@ -9,7 +9,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from app.db.base import utcnow
@@ -74,6 +74,29 @@ def guess_mapping(preview: Preview, labels: Sequence[str]) -> dict[str, Any]:
     return {"match": match, "key": key, "label": column, "values": renamed}
 
 
+class Match(NamedTuple):
+    """Of the first rows, how many find an item of the pool by this column's text or id."""
+
+    match: str
+    key: str
+    found: int
+
+
+def best_match(session: Session, project_id: int, preview: Preview, *, label: str = "") -> Match | None:
+    """The way by which most of the first rows find their item, tried on the pool itself; None if none finds any."""
+    best: Match | None = None
+    for column in preview.columns:
+        for match in ("text", "id") if column != label else ():
+            keys = {key for row in preview.rows if (key := _key(row.get(column), match))}
+            where = Item.external_id if match == "id" else Item.content_hash
+            found = session.scalar(
+                select(func.count()).select_from(Item).where(Item.project_id == project_id, where.in_(keys))
+            )
+            if found and (best is None or found > best.found):
+                best = Match(match, column, found)
+    return best
+
+
 def _label_column(preview: Preview, labels: Sequence[str]) -> str:
     names = {label.casefold() for label in labels}
     for column in preview.columns:
@@ -116,8 +139,10 @@ def list_baselines(session: Session, project_id: int, *, limit: int = 20) -> Seq
 
 
 def current_baseline(session: Session, project_id: int) -> Baseline | None:
-    """The newest that is done: the one that figures are compared with."""
-    done = select(Baseline).where(Baseline.project_id == project_id, Baseline.state == "done")
+    """The newest that is done and found an item: the one that figures are compared with."""
+    done = select(Baseline).where(
+        Baseline.project_id == project_id, Baseline.state == "done", Baseline.items_labelled > 0
+    )
     return session.scalar(done.order_by(Baseline.id.desc()).limit(1))
 
 

@@ -111,6 +111,9 @@ def _baseline(session: Session, project_id: int) -> Step:
     if newest is None:
         missing = ["A crowd's labels, say, to compare with. Leave it out if you have none."]
         return Step("baseline", title, "optional", "", missing, later)
+    if newest.state == "done" and not newest.items_labelled:
+        missing = [f"No label of {newest.filename} found its item: look at which column was matched with what."]
+        return Step("baseline", title, "optional", "", missing, later)
     if newest.state == "done":
         return Step("baseline", title, "done", f"{newest.items_labelled:,} items from {newest.filename}", [], later)
     if newest.state == "failed":

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import permutations
 from typing import Any
@@ -18,6 +18,7 @@ from app.db.tables import (
     GuidelineVersion,
     Item,
     Membership,
+    ModelVersion,
     Project,
     Round,
     RoundItem,
@@ -28,6 +29,8 @@ from app.services.answers import effective_answers
 from app.services.queue import pace
 from app.services.rounds import PHASES, STAGES, waiting_sources
 
+_ENOUGH_ANSWERS = 5  # before a review's rate is told
+
 
 @dataclass(frozen=True)
 class StageLine:
@@ -35,7 +38,7 @@ class StageLine:
 
     ``state`` is waiting, running, paused, done, failed or cancelled. ``seconds`` is how long it took or has taken so
     far; ``rate`` is how much of ``total`` was done in a second, ``seconds_left`` an estimate from the share done; None
-    where nothing can be said.
+    where nothing can be said. ``cost`` is what the pre-labeller's server has charged for it so far.
     """
 
     stage: str
@@ -48,6 +51,7 @@ class StageLine:
     seconds: float | None = None
     seconds_left: float | None = None
     rate: float | None = None
+    cost: float | None = None
 
 
 def stage_lines(session: Session, round_: Round, *, now: datetime | None = None) -> list[StageLine]:
@@ -59,7 +63,22 @@ def stage_lines(session: Session, round_: Round, *, now: datetime | None = None)
         _review_line(session, round_, now) if stage == "review" else _line(stage, latest.get(stage), round_, now)
         for stage in STAGES
     ]
+    cost = _prelabel_cost(session, round_)
+    lines = [replace(line, cost=cost) if line.stage == "prelabel" else line for line in lines]
     return _with_failure(round_, lines)
+
+
+def _prelabel_cost(session: Session, round_: Round) -> float | None:
+    """None for a round that begins with a trained model or with what an earlier round has paid for, and where no
+    server was asked."""
+    model = session.get(ModelVersion, round_.base_model_id) if round_.base_model_id else None
+    if model is None or model.kind != "prelabel":
+        return None
+    earlier = select(Round.id).where(Round.base_model_id == model.id, Round.number < round_.number)
+    if session.scalar(earlier.limit(1)) is not None:
+        return None
+    usage = model.metrics.get("usage", {})
+    return float(usage.get("cost", 0.0)) if usage.get("calls") else None
 
 
 def _line(stage: str, run: StageRun | None, round_: Round, now: datetime) -> StageLine:
@@ -86,9 +105,22 @@ def _review_line(session: Session, round_: Round, now: datetime) -> StageLine:
     if state == "running" and round_.paused_at is not None:
         state = "paused"
     seconds = ((round_.review_closed_at or round_.finished_at or now) - round_.review_opened_at).total_seconds()
+    known = done >= _ENOUGH_ANSWERS and seconds > 0
+    left_at_this_rate = left * seconds / done if known and left and state == "running" else None
     closed = _closed_slots(session, round_.id)
     message = f"{done:,} answers" + (f"; {closed:,} were closed unanswered." if closed else ".") if done else ""
-    return StageLine("review", state, done, done + left, message, 1, round_.review_opened_at, seconds)
+    return StageLine(
+        "review",
+        state,
+        done,
+        done + left,
+        message,
+        1,
+        round_.review_opened_at,
+        seconds,
+        left_at_this_rate,
+        done / seconds if known else None,
+    )
 
 
 def _with_failure(round_: Round, lines: list[StageLine]) -> list[StageLine]:

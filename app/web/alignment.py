@@ -11,6 +11,7 @@ from app.services import alignment, automation, confusion
 from app.services.alignment import AlignmentReport
 from app.web import charts
 from app.web.deps import ReadSession, ViewerAccess
+from app.web.figure import standalone
 from app.web.render import render
 
 router = APIRouter(prefix="/p/{slug}/alignment")
@@ -55,6 +56,14 @@ def _ends(pair: alignment.ExpertPair) -> tuple[tuple[int, str], tuple[int, str]]
 @router.get("/chart.json", name="alignment_chart")
 def chart(access: ViewerAccess, session: ReadSession, theme: charts.Theme = "light") -> Response:
     return JSONResponse(charts.alignment_chart(alignment.alignment(session, access.project.id), theme))
+
+
+@router.get("/chart.svg", name="alignment_svg")
+def picture(access: ViewerAccess, session: ReadSession) -> Response:
+    """Without a script, and where none runs: the report's figure as a file."""
+    svg = standalone(alignment.alignment(session, access.project.id))
+    headers = {"Content-Disposition": f'inline; filename="{access.project.slug}-alignment.svg"'}
+    return Response(svg, media_type="image/svg+xml", headers=headers)
 
 
 @router.get("/figures.csv", name="alignment_csv")

@@ -40,13 +40,14 @@ def upload(
 
 
 @router.get("/uploads/{token}", name="baseline_upload")
-def preview_page(request: Request, token: str, access: AdminAccess, store: Store) -> Response:
-    return _preview(request, access, store, token, None, {})
+def preview_page(request: Request, token: str, access: AdminAccess, db: Db, store: Store) -> Response:
+    return _preview(request, access, db, store, token, None, {})
 
 
 def _preview(
     request: Request,
     access: ProjectAccess,
+    db: Db,
     store: ArtifactStore,
     token: str,
     typed: dict[str, Any] | None,
@@ -56,7 +57,12 @@ def _preview(
     preview = pool.preview_upload(store, found)
     guess = baselines.guess_mapping(preview, access.project.labels)
     guess["values"] = "\n".join(f"{value} = {label}" for value, label in guess["values"].items())
-    return render(request, "baseline_upload.html", upload=found, preview=preview, values=typed or guess, errors=errors)
+    with db.read() as session:
+        tried = baselines.best_match(session, access.project.id, preview, label=guess["label"])
+    if tried is not None:
+        guess |= {"match": tried.match, "key": tried.key}
+    context: dict[str, Any] = {"upload": found, "preview": preview, "tried": tried}
+    return render(request, "baseline_upload.html", values=typed or guess, errors=errors, **context)
 
 
 @router.post("/uploads/{token}", name="start_baseline")
@@ -65,6 +71,7 @@ def start_matching(
     token: str,
     access: AdminAccess,
     session: WriteSession,
+    db: Db,
     store: Store,
     match: Annotated[str, Form()] = "",
     key: Annotated[str, Form()] = "",
@@ -72,7 +79,7 @@ def start_matching(
     values: Annotated[str, Form()] = "",
 ) -> Response:
     typed = {"match": match, "key": key, "label": label, "values": values}
-    with form_errors(lambda errors: _preview(request, access, store, token, typed, errors)):
+    with form_errors(lambda errors: _preview(request, access, db, store, token, typed, errors)):
         found = pool.find_upload(store, access.project.id, token)
         mapping = {**typed, "values": _renamed(values)}
         job = baselines.register(session, found, mapping, user_id=access.user.id)

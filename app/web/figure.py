@@ -4,8 +4,8 @@ from html import escape
 
 from app.services.alignment import CONTROL, EVALUATION, AlignmentReport, Figure, Point
 
-WIDTH, HEIGHT = 720, 320
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 56
+WIDTH, HEIGHT = 720, 336
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 72
 _SHIFT = {EVALUATION: -6.0, CONTROL: 6.0}
 
 
@@ -26,11 +26,52 @@ def kappa_figure(report: AlignmentReport) -> str:
         name = f"round {point.round_number}" if point.round_number else "pre-labeller"
         parts.append(_text(places[point.version], HEIGHT - _BOTTOM + 18, name, "middle"))
         parts.append(_text(places[point.version], HEIGHT - _BOTTOM + 34, f"n = {point.kappa.n:,}", "middle", "soft"))
+    for point in report.series(CONTROL):
+        parts.append(
+            _text(places[point.version], HEIGHT - _BOTTOM + 50, f"control {point.kappa.n:,}", "middle", "soft")
+        )
     title = f"Cohen's kappa by model version, after round {report.round_number}"
     return (
         f'<svg class="figure" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}" '
         f'xmlns="http://www.w3.org/2000/svg">{"".join(parts)}</svg>'
     )
+
+
+_LOOKS = {  # of each class, for a file that no style sheet reaches
+    "grid": 'stroke="#e4e9e8"',
+    "band": 'fill="#5a6b8c" opacity="0.16"',
+    "experts": 'stroke="#5a6b8c" stroke-width="2"',
+    "baseline": 'stroke="#b4651a" stroke-width="1.5" stroke-dasharray="2 3"',
+    "prelabeller": 'stroke="#56636a" stroke-width="1.5" stroke-dasharray="5 4"',
+    EVALUATION: 'stroke="#1c625d" fill="#1c625d" stroke-width="2"',
+    CONTROL: 'stroke="#b4651a" fill="#b4651a" stroke-width="2"',
+    "soft": 'fill="#56636a"',
+    "": 'fill="#1d2529"',
+}
+_KEY = (
+    "Circles: evaluation set; diamonds: control slice; bars: 95 % intervals.",
+    "Band: experts among themselves; dashed: pre-labeller; dotted: baseline.",
+)
+
+
+def standalone(report: AlignmentReport) -> str:
+    """The figure as a file of its own, on white: each mark carries its looks, and the key stands below."""
+    figure = kappa_figure(report) or (
+        f'<svg class="figure" viewBox="0 0 {WIDTH} {HEIGHT}" xmlns="http://www.w3.org/2000/svg">'
+        f"{_text(WIDTH / 2, HEIGHT / 2, 'No round has been finished yet.', 'middle')}</svg>"
+    )
+    height = HEIGHT + 20 * len(_KEY)
+    for name, looks in _LOOKS.items():
+        figure = figure.replace(f'class="{name}"', looks)
+    key = "".join(
+        f'<text x="{_LEFT}" y="{HEIGHT + 20 * i + 8}" fill="#56636a">{escape(line)}</text>'
+        for i, line in enumerate(_KEY)
+    )
+    paper = f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>'
+    head = f'width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="12"'
+    figure = figure.replace(f'class="figure" viewBox="0 0 {WIDTH} {HEIGHT}"', head)
+    opened = figure.index(">") + 1
+    return f"{figure[:opened]}{paper}{figure[opened:].removesuffix('</svg>')}{key}</svg>"
 
 
 def _y(value: float, floor: float) -> float:
@@ -60,6 +101,9 @@ def _across(report: AlignmentReport, floor: float) -> list[str]:
         parts.append(_line("experts", ceiling.kappa, floor))
     if reference is not None and reference.kappa.value is not None:
         parts.append(_line("baseline", reference.kappa, floor))
+    first = next(iter(report.series(EVALUATION)), None)
+    if first is not None and first.round_number == 0 and first.kappa.value is not None:
+        parts.append(_line("prelabeller", first.kappa, floor))
     return parts
 
 

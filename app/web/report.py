@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 from app.db.tables import Project
 from app.resources import resource
 from app.services.report import Report, report
-from app.web.deps import ReadSession, ViewerAccess
+from app.web import printing
+from app.web.deps import Db, ReadSession, ViewerAccess
 from app.web.figure import kappa_figure
 from app.web.render import environment, render
 
@@ -18,7 +19,8 @@ router = APIRouter(prefix="/p/{slug}/report")
 @router.get("", name="report")
 def page(request: Request, access: ViewerAccess, session: ReadSession) -> Response:
     found = report(session, access.project)
-    return render(request, "report.html", report=found, figure=Markup(kappa_figure(found.alignment)))  # noqa: S704
+    figure = Markup(kappa_figure(found.alignment))  # noqa: S704 - made here, every text in it escaped
+    return render(request, "report.html", report=found, figure=figure, prints=printing.browser() is not None)
 
 
 @router.get("/file.html", name="report_file")
@@ -26,6 +28,14 @@ def file(access: ViewerAccess, session: ReadSession) -> Response:
     html = report_html(session, access.project)
     headers = {"Content-Disposition": f'attachment; filename="{access.project.slug}-report.html"'}
     return HTMLResponse(html, headers=headers)
+
+
+@router.get("/file.pdf", name="report_pdf")
+def pdf(access: ViewerAccess, db: Db) -> Response:
+    with db.read() as session:  # given back before the printing, which takes seconds
+        html = report_html(session, access.project)
+    headers = {"Content-Disposition": f'attachment; filename="{access.project.slug}-report.pdf"'}
+    return Response(printing.pdf(html), media_type="application/pdf", headers=headers)
 
 
 @router.get("/dataset-card.md", name="dataset_card")

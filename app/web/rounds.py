@@ -106,7 +106,16 @@ def _round_context(session: Session, project: Project, round_: Round, settings: 
         "stage_words": STAGE_WORDS,
         "line_words": LINE_WORDS,
         "duration": duration,
+        "pace_words": pace_words,
     }
+
+
+def pace_words(rate: float) -> str:
+    """From how many a second: 1,200 a second, 34 a minute, 5 an hour."""
+    for factor, unit in ((1, "a second"), (60, "a minute"), (3600, "an hour")):
+        if rate * factor >= 1 or unit == "an hour":
+            break
+    return f"{rate * factor:,.0f} {unit}" if rate * factor >= 1 else "less than one an hour"
 
 
 def duration(seconds: float) -> str:

@@ -61,7 +61,7 @@ def embed_shard(round_id: int, start: int, stop: int, before: int, total: int) -
 
 @DBOS.step(name="finish_embedding")
 def finish_embedding(round_id: int, embedded: int) -> None:
-    finish_stage(round_id, "embed", f"Embedded {embedded} items; {pool_size(round_facts(round_id))} in all.")
+    finish_stage(round_id, "embed", f"Embedded {embedded:,} items; {pool_size(round_facts(round_id)):,} in all.")
 
 
 @DBOS.step(name="plan_labelling")
@@ -228,8 +228,8 @@ def finish_labelling(round_id: int, stage: str, model_version_id: int, total: in
         return
     labelled = context().db.run_write(lambda session: predictions.mark_ready(session, model_version_id))
     missing = pool_size(facts) - labelled
-    note = f" {missing} had no usable answer and are left out." if missing else ""
-    finish_stage(round_id, stage, f"Labelled {labelled} items.{note}")
+    note = f" {missing:,} had no usable answer and are left out." if missing else ""
+    finish_stage(round_id, stage, f"Labelled {labelled:,} items.{note}")
 
 
 @DBOS.step(name="label_scored_items")

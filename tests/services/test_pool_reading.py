@@ -268,6 +268,23 @@ def test_without_a_usual_name_the_longest_column_is_the_text():
     assert preview(io.BytesIO(jsonl({"n": 5})), "jsonl").mapping is None
 
 
+@pytest.mark.parametrize(
+    ("header", "rows", "expected"),
+    [
+        ("post_id,headline", ["7,a", "8,b"], "post_id"),
+        ("PostId,headline", ["7,a", "8,b"], "PostId"),
+        ("post_id,headline", ["7,a", "7,b"], None),
+        ("user_id,headline", ["7,a", "8,b"], None),
+        ("post_id,site_id,headline", ["7,1,a", "8,2,b"], None),
+        ("paid,headline", ["1,a", "2,b"], None),
+    ],
+)
+def test_a_column_that_is_named_as_an_id_and_tells_the_rows_apart_is_taken_for_it(header, rows, expected):
+    seen = preview(io.BytesIO("\n".join([header, *rows]).encode()))
+    assert seen.mapping is not None
+    assert seen.mapping.id == expected
+
+
 @pytest.mark.parametrize("values", [{}, {"text": ""}, {"text": 5}, {"text": "t", "id": 5}, {"text": "t", "meta": "m"}])
 def test_a_mapping_without_sense_is_refused(values):
     with pytest.raises(InvalidInput):

@@ -69,3 +69,37 @@ def test_nobody_else_uploads_or_sees_a_baseline(scene, who, status):
     assert upload(browser, scene).status_code == status
     assert browser.get(where).status_code == status
     assert browser.get(scene.path("/baseline")).status_code == status
+
+
+def with_ids(scene):
+    with scene.db.write() as session:
+        items = make_items(session, session.get_one(Project, scene.project_id), ["one", "two"])
+        for number, item in enumerate(items):
+            item.external_id = f"p-{number}"
+
+
+def test_the_column_that_finds_the_items_is_tried_on_the_pool(scene):
+    with_ids(scene)
+    admin = scene.browser("admin")
+    page = admin.get(upload(admin, scene, "post,verdict\np-0,benign\np-1,clickbait\np-9,benign\n").headers["location"])
+    assert '<option value="id" selected>' in page.text
+    assert "Of the first 3 rows, 2 find their items by the id in “post”." in page.text
+
+
+def test_a_file_of_another_pool_is_said_before_anything_is_matched(scene):
+    fill(scene)
+    admin = scene.browser("admin")
+    page = admin.get(upload(admin, scene, "post,verdict\np-0,benign\n").headers["location"])
+    assert "None of the first 1 row finds an item of the pool" in page.text
+
+
+def test_labels_that_found_no_item_are_no_baseline(scene, settings):
+    fill(scene)
+    admin = scene.browser("admin")
+    for text in (FILE, "text,verdict\nelsewhere,0\n"):
+        where = upload(admin, scene, text).headers["location"]
+        admin.post(where, {"match": "text", "key": "text", "label": "verdict", "values": "0 = benign\n1 = clickbait"})
+        run(scene, settings)
+    assert "No label of crowd.csv found its item" in admin.get(scene.path("/start")).text
+    with scene.db.read() as session:
+        assert baselines.current_baseline(session, scene.project_id).items_labelled == 2

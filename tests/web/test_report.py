@@ -2,12 +2,14 @@
 
 import re
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import pytest
 from sqlalchemy import select
 
 from app.db.tables import Baseline, Evaluation, Project
 from app.services.report import report
+from app.web import printing
 from tests.services.alignment_factories import make_history
 
 
@@ -106,3 +108,43 @@ def test_without_a_round_it_says_so(scene):
 def test_others_do_not(scene, who, status):
     for path in ("", "/file.html", "/dataset-card.md"):
         assert scene.browser(who).get(scene.path(f"/report{path}")).status_code == status
+
+
+def test_the_report_is_printed_one_at_a_time_and_only_where_a_browser_is(scene, told, monkeypatch):
+    browser = scene.browser("admin")
+    monkeypatch.setattr(printing, "browser", lambda: None)
+    assert "file.pdf" not in browser.get(f"/p/{told.slug}/report").text
+    assert browser.get(f"/p/{told.slug}/report/file.pdf").status_code == 503
+    monkeypatch.setattr(printing, "browser", lambda: "/usr/bin/printer")
+    seen = []
+
+    def prints(path: str, html: str) -> bytes:
+        seen.append((path, html, browser.get(f"/p/{told.slug}/report/file.pdf").status_code))
+        return b"%PDF-1"
+
+    monkeypatch.setattr(printing, "_print", prints)
+    assert "file.pdf" in browser.get(f"/p/{told.slug}/report").text
+    done = browser.get(f"/p/{told.slug}/report/file.pdf")
+    assert (done.content, done.headers["content-type"]) == (b"%PDF-1", "application/pdf")
+    path, html, meanwhile = seen[0]
+    assert path == "/usr/bin/printer"
+    assert "Table 2: models and experts" in html
+    assert meanwhile == 503, "another one is being printed"
+    assert browser.get(f"/p/{told.slug}/report/file.pdf").status_code == 200, "and then it is free again"
+
+
+def test_the_still_picture_needs_neither_script_nor_style_sheet(scene, told):
+    answer = scene.browser("admin").get(f"/p/{told.slug}/alignment/chart.svg")
+    assert answer.headers["content-type"].startswith("image/svg+xml")
+    root = ElementTree.fromstring(answer.text)  # noqa: S314 - our own
+    marks = [node for node in root.iter() if node.tag.endswith("circle")]
+    assert len(marks) == 3
+    assert all(node.get("fill") == "#1c625d" for node in marks)
+    assert "class=" not in answer.text
+    n = told.kappa(2, 2, "control").n
+    assert answer.text.count(f">control {n:,}<") == 3
+    assert 'stroke-dasharray="5 4"' in answer.text, "the pre-labeller's line"
+
+
+def test_without_a_round_the_still_picture_says_so(scene):
+    assert "No round has been finished yet." in scene.browser("admin").get(scene.path("/alignment/chart.svg")).text

@@ -110,6 +110,8 @@ TABLE = {
         GET /p/{slug}/alignment
         GET /p/{slug}/report
         GET /p/{slug}/report/file.html
+        GET /p/{slug}/report/file.pdf
+        GET /p/{slug}/alignment/chart.svg
         GET /p/{slug}/report/dataset-card.md
         GET /p/{slug}/alignment/chart.json
         GET /p/{slug}/map

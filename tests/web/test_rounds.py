@@ -1,5 +1,8 @@
 """Rounds and ties: what an admin does by POST, and that nobody else can."""
 
+import re
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import select, update
 
@@ -11,12 +14,15 @@ from app.db.tables import (
     ConsensusLabel,
     GuidelineVersion,
     Item,
+    Membership,
+    ModelVersion,
     Project,
     Round,
     RoundItem,
     StageRun,
 )
 from app.services import accounts, workers
+from app.web.rounds import pace_words
 from tests.factories import make_items, make_member
 
 HOSTILE = '<script>alert("x")</script>'
@@ -163,6 +169,61 @@ def test_progress_of_a_stage_is_shown(scene):
     page = admin.get(scene.path("/rounds/1")).text
     assert "5 of 20 (25" in page
     assert " left</div>" in page
+
+
+def test_a_stage_tells_its_cost_its_rate_and_what_is_left_of_the_budget(scene):
+    fill(scene)
+    admin = scene.browser("admin")
+    admin.post(scene.path("/rounds"))
+    item = put_into(scene, "review")
+    with scene.db.write() as session:
+        round_ = session.scalars(select(Round)).one()
+        version = ModelVersion(
+            project_id=round_.project_id,
+            version=0,
+            kind="prelabel",
+            engine="remote_llm",
+            config={},
+            metrics={"usage": {"calls": 300, "cost": 1.25}},
+        )
+        session.add(version)
+        session.flush()
+        round_.base_model_id = version.id
+        begun = utcnow() - timedelta(hours=2)
+        round_.review_opened_at = begun
+        ended = {"state": "done", "progress_done": 300, "progress_total": 300, "started_at": begun}
+        done = StageRun(
+            round_id=round_.id, stage="prelabel", attempt=1, finished_at=begun + timedelta(minutes=5), **ended
+        )
+        session.add(done)
+        expert = session.scalars(select(Membership.user_id).where(Membership.role == "expert")).first()
+        others = session.scalars(select(Item.id).where(Item.id != item).limit(18))
+        for other in others:  # 18 of 20 slots are answered
+            slot = {"item_id": other, "slot": 0, "position": 0, "expert_id": expert}
+            session.add(Assignment(round_id=round_.id, state="done", **slot))
+        project = session.get_one(Project, round_.project_id)
+        project.settings = project.settings | {
+            "next_round": "itself",
+            "most_rounds": 6,
+            "most_answers": 900,
+            "most_cost": 5,
+        }
+    page = " ".join(re.sub(r"<[^>]+>", " ", admin.get(scene.path("/rounds/1")).text).split())
+    assert "5 min · cost 1.25" in page
+    assert "1 a second." in page
+    assert "9 an hour so far, breaks and nights counted" in page
+    assert "about 13 min left" in page
+    assert "Rounds done 0 of 6" in page
+    assert "all rounds 18 of 900" in page
+    assert "trials included 1.25 of 5.00" in page
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"),
+    [(1200, "1,200 a second"), (0.5, "30 a minute"), (0.002, "7 an hour"), (0.0001, "less than one an hour")],
+)
+def test_a_rate_is_told_in_the_unit_that_reads_best(rate, words):
+    assert pace_words(rate) == words
 
 
 def test_closing_early_needs_an_answer_and_closes_the_open_slots(scene):

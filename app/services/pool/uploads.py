@@ -20,6 +20,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _TEXT_NAMES = ("text", "content", "body", "sentence", "headline", "title", "comment", "message", "tweet", "document")
 _LANGUAGE_NAMES = ("language", "lang", "locale")
 _ID_NAMES = ("id", "item_id", "external_id", "uid", "uuid", "guid", "key")
+_ID_ENDING = re.compile(r"(?<!user)(?<!author)(?<!annotator)(?<!worker)(?<!parent)[ _-](?:id|ID|Id)$|[a-z]I[dD]$")
 
 
 @dataclass(frozen=True)
@@ -127,9 +128,17 @@ def guess_mapping(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> Col
     if text is None:
         return None
     id_ = next((lowered[name] for name in _ID_NAMES if name in lowered and lowered[name] != text), None)
+    id_ = id_ or _named_as_id([name for name in columns if name != text], rows)
     language = next((lowered[name] for name in _LANGUAGE_NAMES if name in lowered), None)
     meta = tuple(name for name in columns if name and name not in (text, id_))
     return ColumnMapping(text, id_, meta, language if language in meta else None)
+
+
+def _named_as_id(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> str | None:
+    """A column such as post_id, if it is the only one of its kind and tells the rows apart."""
+    named = [name for name in columns if _ID_ENDING.search(name.strip())]
+    values = [str(row.get(named[0]) or "") for row in rows] if len(named) == 1 else []
+    return named[0] if values and all(values) and len(set(values)) == len(values) else None
 
 
 def _longest(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> str | None:
