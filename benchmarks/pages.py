@@ -1,4 +1,4 @@
-"""The pages and exports of one large project: browsing, the alignment page, the report, and export as each format.
+"""The pages and exports of one large project: browsing, the alignment page, the map, the report, and export as each format.
 
     python -m benchmarks.pages --items 1000000 --database sqlite --database postgres
 
@@ -23,10 +23,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.config import Settings
+from app.curation import projection as maps2d
 from app.db.base import utcnow
 from app.db.engine import Database
-from app.db.tables import Item, Project, User
-from app.services import accounts, exports
+from app.db.tables import Item, ModelVersion, Project, Round, RoundItem, User
+from app.services import accounts, exports, maps
+from app.services.map_layers import build_layer
 from app.services.zips import zip_blocks
 from app.web.main import create_app
 from benchmarks import browse
@@ -41,7 +43,36 @@ PAGES = (
     "pool/items",
     "pool/items?q=word0",
     "rounds",
+    "map",
+    "map/6/before.json",
+    "map/6/before.svg",
 )
+
+
+def draw_map(db: Database, project_id: int, n: int, rng: np.random.Generator) -> float:
+    """A map of the last round from places drawn at random, as a worker keeps it; the seconds that the layer took."""
+    places = maps2d.quantise(np.clip(rng.normal(0.5, 0.15, (n, 2)), 0, 1).astype(np.float32))
+    labels = rng.choice(np.array([0, 1], dtype=np.int16), n, p=[0.95, 0.05])
+    regions: list[maps.Region] = [
+        {"x": x, "y": 30_000, "words": ["word", "other"]} for x in range(5_000, 60_000, 5_000)
+    ]
+    facts = {"landmarks": 2048, "pool": n, "neighbours": 10, "kept": 0.2, "chance": 10 / n, "checked": 1000}
+    with db.write() as session:
+        round_ = session.scalars(select(Round).order_by(Round.number.desc())).first()
+        assert round_
+        round_.review_opened_at = utcnow()
+        began = time.perf_counter()
+        layer = build_layer(session, project_id, places, labels, 2, regions)
+        took = time.perf_counter() - began
+        chosen = session.execute(
+            select(Item.id, Item.ordinal).join(RoundItem).where(RoundItem.round_id == round_.id)
+        ).all()
+        layer["chosen"] = [[id_, *map(int, places[at]), int(labels[at])] for id_, at in chosen]
+        kept = maps.keep_projection(session, project_id, "benchmark", "maps/benchmark", {**facts, "regions": regions})
+        version = session.scalars(select(ModelVersion.id).order_by(ModelVersion.id)).first()
+        assert version
+        maps.keep_layer(session, maps.Wanted(round_.id, "before", 1), kept, version, layer)
+    return took
 
 
 def pages(db: Database, folder: str, repeats: int) -> None:
@@ -56,7 +87,9 @@ def pages(db: Database, folder: str, repeats: int) -> None:
             assert client.get(f"/p/big/{page}").status_code == 200
             took = browse.median(lambda page=page: client.get(f"/p/big/{page}"), repeats)
             baseline = baseline or took
-            print(f"  page {page:26} {took:8.1f} ms  ({took / baseline:.1f} times the guideline's)", flush=True)
+            size = len(client.get(f"/p/big/{page}").content) / 1000
+            told = f"({took / baseline:.1f} times the guideline's), {size:,.0f} kB before compression"
+            print(f"  page {page:26} {took:8.1f} ms  {told}", flush=True)
 
 
 def export(db: Database, url: str, n: int) -> None:
@@ -115,6 +148,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--database", action="append", choices=["sqlite", "postgres"])
     parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--only-pages", action="store_true", help="no browsing and no exports")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
@@ -125,7 +159,12 @@ def main() -> None:
             began = time.perf_counter()
             project_id = fill(db, arguments.items, np.random.default_rng(0))
             print(f"{kind}, {arguments.items:,} items (filled in {time.perf_counter() - began:.0f} s)", flush=True)
+            took = draw_map(db, project_id, arguments.items, np.random.default_rng(1))
+            print(f"  a map's layer from places and labels: {took:.2f} s", flush=True)
             pages(db, folder, arguments.repeats)
+            if arguments.only_pages:
+                db.dispose()
+                continue
             browse.measure(db, project_id, arguments.items, arguments.repeats)
             export(db, db.engine.url.render_as_string(hide_password=False), arguments.items)
             db.dispose()

@@ -5,8 +5,8 @@ placed at the mean of its ten nearest landmarks' places, weighted by exp(-8 · s
 depends on its own embedding alone: items imported later join the same map, and rounds compare. A mean of landmarks
 lies among them, so nothing ever falls outside.
 
-Two principal components would be simpler, but of a text's nearest neighbours they keep a third of what this keeps
-(docs/map.md has the figures), and the pairs of a boundary would lie across the map from each other.
+Two principal components would be simpler, but of a text's nearest neighbours they keep less than half of what this
+keeps (docs/map.md has the figures), and the pairs of a boundary would lie across the map from each other.
 """
 
 import math

@@ -160,7 +160,21 @@ def test_axe_finds_nothing_and_nothing_sticks_out(admin, site, history, mapped, 
         item_id = session.scalars(
             select(RoundItem.item_id).join(Round).where(Round.project_id == history.project_id)
         ).first()
-    for path in ("alignment", "report", "rounds", "rounds/2", "map", "pool", "pool/items", f"pool/items/{item_id}"):
+    for path in (
+        "alignment",
+        "report",
+        "rounds",
+        "rounds/2",
+        "map",
+        "models",
+        "models/2",
+        "webhooks",
+        "export",
+        "delete",
+        "pool",
+        "pool/items",
+        f"pool/items/{item_id}",
+    ):
         admin.goto(f"{site.base}/p/{history.slug}/{path}")
         if path == "alignment":
             admin.locator("[data-chart] canvas").wait_for()
