@@ -1,4 +1,4 @@
-"""The pages and exports of one large project: browsing, the alignment page, the map, the report, and export as each format.
+"""The pages and exports of one large project: browsing, alignment, the map, the report, and export as each format.
 
     python -m benchmarks.pages --items 1000000 --database sqlite --database postgres
 
