@@ -16,7 +16,7 @@ from sqlalchemy import delete, func, select
 from app.db.engine import Database
 from app.db.migrate import upgrade
 from app.db.tables import Annotation, Assignment, BoundaryPair, Project, UserSession
-from app.services import accounts, projects
+from app.services import accounts, invitations, projects
 from tests.browser.test_loop import FLAGS
 from tests.factories import make_items
 from tests.services.review_factories import add_round
@@ -279,6 +279,25 @@ def test_axe_finds_nothing_and_nothing_sticks_out(browser, site, scheme, width):
         found = Axe().run(page).response["violations"]
         assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found] == [], path
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360), ("light", 320)])
+def test_axe_finds_nothing_on_the_way_to_the_desk_nor_where_there_is_nothing(browser, site, scheme, width):
+    with site.db.write() as session:
+        project_id = session.scalars(select(Project.id)).one()
+        token, _ = invitations.invite(session, project_id, "expert", days=7, by_user_id=site.user_id, name="Nora", email="")
+    signed_in = ("/", "/account", "/p/ads", "/p/ads/label", "/p/ads/answers", "/p/elsewhere/label")
+    for cookies, paths in ((True, signed_in), (False, ("/sign-in", f"/invitation/{token}"))):
+        if not cookies:
+            browser.clear_cookies()
+        page = browser.new_page()
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": 740})
+        for path in paths:
+            page.goto(site.base + path)
+            found = Axe().run(page).response["violations"]
+            assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found] == [], path
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
 
 
 def test_every_answer_counts_once_through_a_whole_round(desk, site):
