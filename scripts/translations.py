@@ -25,7 +25,7 @@ WEB = (
 )
 SERVICES = (
     *("accounts", "annotations", "contrast", "guidance", "identities", "invitations", "passwords", "practice"),
-    *("preferences", "rounds", "rulings"),
+    *("deletion", "preferences", "rounds", "rulings"),
 )
 
 

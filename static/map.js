@@ -114,7 +114,9 @@ function prepare() {
   offer.querySelector("button").onclick = () => savePng(offer.dataset.mapPng).catch(console.error);
   const dark = window.matchMedia("(prefers-color-scheme: dark)").matches;
   const file = document.querySelector("[data-map-svg]");
-  file.href = `${file.getAttribute("href")}?theme=${dark ? "dark" : "light"}`;
+  const address = new URL(file.href);
+  address.searchParams.set("theme", dark ? "dark" : "light");
+  file.href = address;
 }
 
 document.addEventListener("pointermove", later);

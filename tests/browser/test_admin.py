@@ -129,6 +129,7 @@ def test_the_map_is_walked_by_round_read_with_the_pointer_and_taken_away(admin, 
     admin.goto(f"{site.base}/p/{history.slug}/alignment")
     admin.get_by_role("link", name="the map", exact=True).click()
     admin.get_by_text("Labels of model version 2.").wait_for()
+    admin.wait_for_load_state()
     admin.get_by_role("slider").focus()
     admin.keyboard.press("ArrowLeft")
     admin.get_by_text("The map is being drawn.").wait_for()

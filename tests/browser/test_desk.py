@@ -285,7 +285,9 @@ def test_axe_finds_nothing_and_nothing_sticks_out(browser, site, scheme, width):
 def test_axe_finds_nothing_on_the_way_to_the_desk_nor_where_there_is_nothing(browser, site, scheme, width):
     with site.db.write() as session:
         project_id = session.scalars(select(Project.id)).one()
-        token, _ = invitations.invite(session, project_id, "expert", days=7, by_user_id=site.user_id, name="Nora", email="")
+        token, _ = invitations.invite(
+            session, project_id, "expert", days=7, by_user_id=site.user_id, name="Nora", email=""
+        )
     signed_in = ("/", "/account", "/p/ads", "/p/ads/label", "/p/ads/answers", "/p/elsewhere/label")
     for cookies, paths in ((True, signed_in), (False, ("/sign-in", f"/invitation/{token}"))):
         if not cookies:

@@ -205,6 +205,7 @@ def test_a_baseline_is_scored_like_a_model_on_the_items_that_it_labels(case):
         baseline = Baseline(
             project_id=round_.project_id, filename="crowd.csv", format="csv", storage_key="k", mapping={}, state="done"
         )
+        baseline.items_labelled = len(case.items) - 5
         session.add(baseline)
         session.flush()
         for item_id, label in list(zip(case.items, labels, strict=True))[5:]:
