@@ -39,6 +39,7 @@ def wait_for_round(
 ) -> RoundDetail:
     """The round once it is in one of ``states`` (of none given: ``done``).
 
+    On its way to ``done`` it may stand at ``adjudicating`` until somebody has decided the ties.
     Raises Stopped when it ends in another state, and TimeoutError after ``seconds``.
     """
     wanted = states or ("done",)
