@@ -154,12 +154,15 @@ class Method:
         ]
 
     def is_file(self) -> bool:
-        return bool(self.answer) and not {"application/json", "text/plain"} & set(self.answer)
+        return bool(self.answer) and "application/json" not in self.answer and not self.is_text()
+
+    def is_text(self) -> bool:
+        return bool(self.answer) and all(kind.startswith("text/") for kind in self.answer)
 
     def gives(self) -> str:
         if self.is_file():
             return "Download"
-        if "text/plain" in self.answer:
+        if self.is_text():
             return "str"
         schema = self.answer.get("application/json", {}).get("schema")
         return type_of(schema) if schema else "None"

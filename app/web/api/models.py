@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import Path, Query, Response, status
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import PlainTextResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictStr
 from sqlalchemy.orm import Session
 
@@ -93,7 +93,7 @@ def show_model(access: ViewerAccess, session: ReadSession, version: Version) -> 
 @router.get(
     "/models/{version}/card",
     summary="The model card, in Markdown",
-    response_class=PlainTextResponse,
+    response_class=Response,  # of no media type, so that errors are described as the JSON they are
     responses=errors(409) | {200: {"description": "The card.", "content": {"text/markdown": {}}}},
 )
 def model_card(access: ViewerAccess, session: ReadSession, version: Version) -> Response:
