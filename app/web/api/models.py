@@ -93,7 +93,7 @@ def show_model(access: ViewerAccess, session: ReadSession, version: Version) -> 
 @router.get(
     "/models/{version}/card",
     summary="The model card, in Markdown",
-    response_class=Response,  # of no type: an error is JSON
+    response_class=Response,  # of no media type, so that errors are described as the JSON they are
     responses=errors(409) | {200: {"description": "The card.", "content": {"text/markdown": {}}}},
 )
 def model_card(access: ViewerAccess, session: ReadSession, version: Version) -> Response:

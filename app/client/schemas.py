@@ -1,0 +1,811 @@
+"""What the API takes and gives. Written by scripts/client.py; do not edit."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+
+class AddedWebhook(TypedDict):
+    id: int
+    url: str
+    events: list[str]
+    created_at: str
+    secret: str
+
+
+class Again(TypedDict):
+    labels: NotRequired[list[int | str]]
+    item_ids: NotRequired[list[int]]
+    expected: NotRequired[int | None]
+
+
+class AlignmentReport(TypedDict):
+    """``round_number`` is the newest finished round's, or None; then ``points``, ``internal`` and ``pairs`` are
+    empty. Points are in the order of slices, then versions.
+    """
+
+    label_names: list[str]
+    round_number: int | None
+    points: list[Point]
+    internal: list[Internal]
+    pairs: list[ExpertPair]
+    advice: RoundAdvice | None
+    history: list[RoundAdvice]
+    labels: Labels
+    baseline: NotRequired[list[Reference]]
+    trend: NotRequired[Trend | None]
+
+
+class Answer(TypedDict):
+    label: str
+    score: float
+    scores: dict[str, float]
+
+
+class AnswerGiven(TypedDict):
+    expert: str
+    kind: str
+    label: int | None
+    guideline_version: int
+    flagged: bool
+    note: str | None
+    seconds: float | None
+    asked_again_by: str | None
+    when: str
+
+
+class Answered(TypedDict):
+    saved: Saved
+    next: Next
+
+
+class Applied(TypedDict):
+    dry_run: bool
+    changes: list[FieldChange]
+
+
+class AskedAgain(TypedDict):
+    answers: int
+
+
+class AuditEntry(TypedDict):
+    id: int
+    when: str
+    who: str | None
+    action: str
+    subject: str
+    detail: dict[str, Any]
+
+
+class AuditPage(TypedDict):
+    entries: list[AuditEntry]
+    next_before: int | None
+
+
+class BaselineSaid(TypedDict):
+    filename: str
+    label: int
+    votes: int
+    votes_total: int
+
+
+class BodyCreateImport(TypedDict):
+    file: str
+    mapping: str
+    skip_bad_rows: NotRequired[bool]
+
+
+class Browsed(TypedDict):
+    items: list[BrowsedItem]
+    order: str
+    version: int | None
+    next: str | None
+
+
+class BrowsedItem(TypedDict):
+    """`label` and `consensus` are indices into the project's labels; `rounds` holds (number, why it was chosen)."""
+
+    id: int
+    ordinal: int
+    external_id: str | None
+    text: str
+    label: int | None
+    score: float | None
+    rounds: list[list[Any]]
+    consensus: int | None
+    source: str | None
+
+
+class Changed(TypedDict):
+    """What is left out stays as it is."""
+
+    name: NotRequired[str | None]
+    labels: NotRequired[list[str] | None]
+    settings: NotRequired[dict[str, Any]]
+
+
+class Chosen(TypedDict):
+    """An item of the round. ``label`` is the model's (of this side), ``consensus`` the experts'; None: none."""
+
+    id: int
+    x: int
+    y: int
+    reason: str
+    label: int | None
+    consensus: int | None
+
+
+class Decided(TypedDict):
+    ties_left: int
+
+
+class Decision(TypedDict):
+    label: int | str
+    reason: str
+    clause: NotRequired[str]
+
+
+class DeletedProject(TypedDict):
+    slug: str
+    name: str
+    deleted_at: str
+
+
+class Delivery(TypedDict):
+    id: str
+    type: str
+    state: Literal["waiting", "sent", "failed"]
+    attempts: int
+    last_error: str | None
+    next_attempt_at: str
+    created_at: str
+    sent_at: str | None
+
+
+class Empty(TypedDict):
+    reason: Literal[
+        "no_items",
+        "no_round",
+        "paused",
+        "preparing",
+        "waiting_for_colleagues",
+        "round_answered",
+        "deciding",
+        "votes_wanted",
+        "held_up",
+        "round_finished",
+    ]
+    message: str
+    round_number: int | None
+
+
+class ExpertPair(TypedDict):
+    first_id: int
+    second_id: int
+    first: str
+    second: str
+    slice: str
+    kappa: Figure
+
+
+class ExpertProgress(TypedDict):
+    """``median_seconds`` is by answer, pauses left out, None below five answers. Of ``compared`` comparisons with a
+    colleague's answer to the same item, ``same`` were the same answer.
+    """
+
+    expert_id: int
+    name: str
+    done: int
+    skipped: int
+    holds: int
+    last_answer_at: str | None
+    present: bool
+    median_seconds: NotRequired[float | None]
+    same: NotRequired[int]
+    compared: NotRequired[int]
+
+
+class FieldChange(TypedDict):
+    field: str
+    before: Any
+    after: Any
+
+
+class Figure(TypedDict):
+    """A value with its 95 % interval and the number of items it rests on."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    undefined: str | None
+
+
+class Guideline(TypedDict):
+    version: int
+    text: str
+    examples: dict[str, list[str]]
+
+
+class GuidelineVersion(TypedDict):
+    version: int
+    text: str
+    examples: dict[str, list[str]]
+    summary: str
+    created_at: str
+
+
+class ImportState(TypedDict):
+    id: int
+    filename: str
+    format: Literal["csv", "jsonl", "parquet"]
+    mapping: dict[str, Any]
+    skip_bad_rows: bool
+    state: Literal["queued", "running", "done", "failed"]
+    rows_total: int | None
+    rows_done: int
+    rows_added: int
+    rows_duplicate: int
+    rows_rejected: int
+    errors: list[RowProblem]
+    summary: dict[str, Any] | None
+    created_at: str
+    finished_at: str | None
+
+
+class Internal(TypedDict):
+    """How well the experts agree with each other on one slice."""
+
+    slice: str
+    kappa: Figure
+    agreement: Figure | None
+    alpha: Figure | None
+
+
+class Invitation(TypedDict):
+    id: int
+    role: Literal["admin", "lead", "viewer", "expert"]
+    name: str
+    email: str | None
+    expires_at: str
+    link: str
+
+
+class Invited(TypedDict):
+    id: int
+    role: Literal["admin", "lead", "viewer", "expert"]
+    name: str
+    email: str | None
+    expires_at: str
+
+
+class Item(TypedDict):
+    id: int
+    ordinal: int
+    external_id: str | None
+    text: str
+    meta: dict[str, Any] | None
+
+
+class ItemHistory(TypedDict):
+    item: Item
+    imported_from: str | None
+    imported_at: str | None
+    versions: list[VersionSaid]
+    rounds: list[RoundPart]
+    baselines: list[BaselineSaid]
+
+
+class ItemPage(TypedDict):
+    items: list[Item]
+    next_after: int | None
+
+
+class Labels(TypedDict):
+    """Consensus labels of all finished rounds. ``counts`` is by label, in the project's order; ``fine_tuning`` and
+    ``evaluation`` count those in either split; ``undecided`` are ties that were left out. ``share_positive`` is
+    None without labels, or with more than two of them.
+    """
+
+    total: int
+    counts: list[int]
+    fine_tuning: int
+    evaluation: int
+    undecided: int
+
+
+class MapLine(TypedDict):
+    """A round on the slider. ``states`` has for each side: wanted, done, failed, or '' before it can be drawn."""
+
+    number: int
+    round_state: str
+    states: dict[str, str]
+    errors: dict[str, str]
+    projection_id: int | None
+
+
+class MapRegion(TypedDict):
+    """``counts`` are items by label, then those without one, as the map's cells have them."""
+
+    x: int
+    y: int
+    words: list[str]
+    counts: list[int]
+
+
+class Mapping(TypedDict):
+    """Which columns of a file are what."""
+
+    text: str
+    id: NotRequired[str | None]
+    meta: NotRequired[list[str]]
+    language: NotRequired[str | None]
+
+
+class MemberInput(TypedDict):
+    email: str
+    role: Literal["expert", "viewer", "lead", "admin"]
+    name: NotRequired[str]
+
+
+class Model(TypedDict):
+    version: int
+    kind: str
+    engine: str
+    state: str
+    can_predict: bool
+    round_number: int | None
+    guideline_version: int | None
+    base_version: int | None
+    training_size: int
+    example_items: int
+    pool_size: int | None
+    predicted_items: int
+    seed: int
+    encoder: str | None
+    encoder_revision: str | None
+    threshold: float | None
+    settings: dict[str, Any]
+    created_at: str
+    evaluation: Point | None
+    control: Point | None
+
+
+class NewAnnotation(TypedDict):
+    assignment_id: int
+    label: int | str
+    key: str
+    flagged: NotRequired[bool]
+    note: NotRequired[str | None]
+    seconds: NotRequired[float | None]
+
+
+class NewGuideline(TypedDict):
+    text: str
+    examples: NotRequired[dict[str, list[str]]]
+    summary: str
+    based_on: NotRequired[int | None]
+
+
+class NewInvitation(TypedDict):
+    role: NotRequired[Literal["admin", "lead", "viewer", "expert"]]
+    name: NotRequired[str]
+    email: NotRequired[str]
+
+
+class NewProject(TypedDict):
+    name: str
+    labels: list[str]
+    guideline: NotRequired[str]
+    examples: NotRequired[dict[str, list[str]]]
+    settings: NotRequired[ProjectSettings]
+    slug: NotRequired[str | None]
+
+
+class NewRole(TypedDict):
+    role: Literal["admin", "lead", "viewer", "expert"]
+    although_seen: NotRequired[bool]
+
+
+class NewSkip(TypedDict):
+    assignment_id: int
+    reason: NotRequired[str]
+
+
+class NewSuggestion(TypedDict):
+    kind: Literal["question", "example"]
+    text: str
+    key: str
+    assignment_id: NotRequired[int | None]
+    label: NotRequired[int | str | None]
+
+
+class NewUndo(TypedDict):
+    key: str
+
+
+class NewWebhook(TypedDict):
+    url: str
+    events: NotRequired[list[str]]
+
+
+class Next(TypedDict):
+    """Exactly one of ``task`` and ``empty`` is there."""
+
+    task: Task | None
+    empty: Empty | None
+    progress: Progress
+
+
+class Pair(TypedDict):
+    id: int
+    left: int
+    right: int
+    similarity: float
+
+
+class PairMember(TypedDict):
+    item_id: int
+    text: str
+    similarity: float
+    our_label: int
+    their_label: int
+
+
+class People(TypedDict):
+    members: list[PeopleMember]
+    invitations: list[Invited]
+
+
+class PeopleMember(TypedDict):
+    user_id: int
+    name: str
+    email: str
+    role: Literal["admin", "lead", "viewer", "expert"]
+    has_seen_model: bool
+
+
+class Point(TypedDict):
+    """One model version on one slice. ``round_number`` is 0 for the pre-labeller: the place on the chart's axis."""
+
+    version: int
+    round_number: int
+    engine: str
+    training_size: int
+    slice: str
+    kappa: Figure
+    agreement: Figure | None
+    gap: Figure | None
+    gain: Figure | None
+
+
+class PracticeText(TypedDict):
+    text: str
+    label: str
+    explanation: NotRequired[str]
+
+
+class Predicted(TypedDict):
+    id: int
+    state: str
+    version: int
+    error: str | None
+    answers: list[Answer]
+
+
+class Problem(TypedDict):
+    """Every error: one plain sentence, and in ``detail`` which field or row it is about."""
+
+    error: str
+    detail: dict[str, Any]
+
+
+class Progress(TypedDict):
+    round_number: int | None
+    done: int
+    left: int
+
+
+class ProjectDetail(TypedDict):
+    slug: str
+    name: str
+    role: Literal["admin", "lead", "viewer", "expert"]
+    labels: list[str]
+    item_count: int
+    guideline: Guideline | None
+    settings: ProjectSettings | None
+
+
+class ProjectFile(TypedDict):
+    """What is None is left as it is. ``settings`` are those of a project but ``prelabel``, each optional."""
+
+    linecall: NotRequired[Literal[1]]
+    slug: NotRequired[str | None]
+    name: NotRequired[str | None]
+    labels: NotRequired[list[str] | None]
+    guideline: NotRequired[str | None]
+    examples: NotRequired[dict[str, list[str]] | None]
+    settings: NotRequired[dict[str, Any] | None]
+    prelabel: NotRequired[dict[str, Any] | None]
+    practice: NotRequired[list[PracticeText] | None]
+    members: NotRequired[list[ProjectFileMember] | None]
+
+
+class ProjectFileBody(TypedDict):
+    """The project as it should be; what is left out, or null, stays as it is."""
+
+    linecall: NotRequired[Literal[1]]
+    slug: NotRequired[str | None]
+    name: NotRequired[str | None]
+    labels: NotRequired[list[str] | None]
+    guideline: NotRequired[str | None]
+    examples: NotRequired[dict[str, list[str]] | None]
+    settings: NotRequired[dict[str, Any] | None]
+    prelabel: NotRequired[dict[str, Any] | None]
+    practice: NotRequired[list[PracticeText] | None]
+    members: NotRequired[list[MemberInput] | None]
+
+
+class ProjectFileMember(TypedDict):
+    email: str
+    role: Literal["expert", "viewer", "lead", "admin"]
+    name: NotRequired[str]
+
+
+class ProjectLine(TypedDict):
+    slug: str
+    name: str
+    role: Literal["admin", "lead", "viewer", "expert"]
+    labels: list[str]
+
+
+class ProjectSettings(TypedDict):
+    """What a round of this project does. A round keeps its own copy, so a later change never rewrites history."""
+
+    overlap: NotRequired[int]
+    round_size: NotRequired[int]
+    control_share: NotRequired[float]
+    evaluation_share: NotRequired[float]
+    strategy: NotRequired[Literal["boundary", "hybrid", "adaptive", "margin_diverse", "margin", "random"]]
+    split_mode: NotRequired[Literal["grouped", "paper"]]
+    engine: NotRequired[Literal["linear", "encoder", "lora"]]
+    engine_config: NotRequired[dict[str, Any]]
+    encoder: NotRequired[str]
+    prelabel: NotRequired[dict[str, Any]]
+    seed: NotRequired[int]
+    reveal: NotRequired[Literal["pair", "end", "off"]]
+    adjudicate: NotRequired[Literal["ties", "disagreements"]]
+    adjudicators: NotRequired[Literal["lead", "two_experts"]]
+    practice_pass_share: NotRequired[float]
+    next_round: NotRequired[Literal["asked", "itself"]]
+    most_rounds: NotRequired[int | None]
+    most_answers: NotRequired[int | None]
+    most_cost: NotRequired[float | None]
+    lease_minutes: NotRequired[int | None]
+
+
+class Reference(TypedDict):
+    """The admin's own labels from before, scored on the items that they cover."""
+
+    slice: str
+    kappa: Figure
+    agreement: Figure | None
+    gap: Figure | None
+
+
+class Reply(TypedDict):
+    action: Literal["answer", "decline", "take_up"]
+    answer: NotRequired[str]
+
+
+class ReviewProgress(TypedDict):
+    """``open`` slots are free to take, ``held`` ones are before an expert now; an item is complete when none of its
+    slots waits.
+    """
+
+    experts: list[ExpertProgress]
+    done: int
+    open: int
+    held: int
+    items: int
+    items_complete: int
+
+
+class RoundAdvice(TypedDict):
+    """What a finished round advised, in the words of its own time."""
+
+    round_number: int
+    kind: str
+    reason: str
+    finished_at: str | None
+
+
+class RoundDetail(TypedDict):
+    number: int
+    state: Literal["preparing", "review", "adjudicating", "concluding", "done", "failed", "cancelled"]
+    error: str | None
+    advice: Literal["match", "plateau", "continue", "disagree"] | None
+    advice_reason: str | None
+    ties_left_out: bool
+    created_at: str
+    review_opened_at: str | None
+    review_closed_at: str | None
+    finished_at: str | None
+    settings: dict[str, Any]
+    ties_left: int
+    stages: list[StageLine]
+    review: ReviewProgress | None
+
+
+class RoundLine(TypedDict):
+    number: int
+    state: Literal["preparing", "review", "adjudicating", "concluding", "done", "failed", "cancelled"]
+    error: str | None
+    advice: Literal["match", "plateau", "continue", "disagree"] | None
+    advice_reason: str | None
+    ties_left_out: bool
+    created_at: str
+    review_opened_at: str | None
+    review_closed_at: str | None
+    finished_at: str | None
+
+
+class RoundMap(TypedDict):
+    """A side of a round on the map. Places are 0 … ``extent`` from the left and from the top; `Layer` says what
+    ``density`` and ``examples`` hold. Maps with the same ``projection`` compare.
+    """
+
+    round: int
+    side: Literal["before", "after"]
+    sides: list[Literal["before", "after"]]
+    labels: list[str]
+    model_version: int | None
+    projection: int
+    landmarks: int
+    neighbours: int
+    kept: float | None
+    chance: float | None
+    checked: int
+    extent: int
+    counts: list[int]
+    grid: int
+    density: list[str]
+    example_grid: int
+    examples: list[str]
+    regions: list[MapRegion]
+    chosen: list[Chosen]
+    pairs: list[Pair]
+
+
+class RoundPart(TypedDict):
+    number: int
+    state: str
+    reason: str
+    detail: dict[str, Any]
+    propensity: float | None
+    split: str | None
+    model_label: int
+    model_score: float
+    pairs: list[PairMember]
+    answers: list[AnswerGiven]
+    label: int | None
+    source: str | None
+    decided_by: str | None
+    decision_reason: str | None
+    clause: str | None
+    decided_at: str | None
+
+
+class RowProblem(TypedDict):
+    row: int | None
+    field: str | None
+    message: str
+
+
+class Ruling(TypedDict):
+    round_number: int
+    item_id: int
+    text: str
+    label: str
+    reason: str
+    clause: str | None
+    decided_at: str
+
+
+class Saved(TypedDict):
+    annotation_id: int
+    label: str
+    replayed: bool
+
+
+class StageLine(TypedDict):
+    """One stage of a round: its latest attempt, or its place in the order if it has not begun."""
+
+    stage: str
+    state: str
+    done: NotRequired[int]
+    total: NotRequired[int]
+    message: NotRequired[str]
+    attempt: NotRequired[int]
+    started_at: NotRequired[str | None]
+    seconds: NotRequired[float | None]
+    seconds_left: NotRequired[float | None]
+    rate: NotRequired[float | None]
+    cost: NotRequired[float | None]
+
+
+class Suggested(TypedDict):
+    id: int
+
+
+class Suggestion(TypedDict):
+    id: int
+    kind: str
+    state: str
+    item_text: str | None
+    label: str | None
+    text: str
+    answer: str | None
+    version: int
+    published_version: int | None
+
+
+class Target(TypedDict):
+    project: str
+
+
+class Task(TypedDict):
+    assignment_id: int
+    text: str
+
+
+class Texts(TypedDict):
+    texts: list[str]
+    version: NotRequired[int | None]
+
+
+class Tie(TypedDict):
+    item_id: int
+    text: str
+    votes: list[Vote]
+
+
+class Trend(TypedDict):
+    """``gain`` is the rise of kappa to expect from ``now`` to ``then`` fine-tuning labels, read off a line through
+    ``points`` model versions. It has no interval: the versions are scored on the same items, so their errors go
+    together, and a handful of points says little about how straight the line is.
+    """
+
+    gain: float
+    now: int
+    then: int
+    points: int
+
+
+class Undone(TypedDict):
+    undone: bool
+    next: Next
+
+
+class VersionSaid(TypedDict):
+    version: int
+    round_number: int | None
+    engine: str
+    label: int
+    score: float
+    scores: list[float]
+
+
+class Vote(TypedDict):
+    expert: str
+    label: str
+    blind_label: str | None
+    flagged: bool
+    note: str | None
+
+
+class WebhookLine(TypedDict):
+    id: int
+    url: str
+    events: list[str]
+    created_at: str
