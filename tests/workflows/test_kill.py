@@ -199,10 +199,11 @@ def is_dead(pid: int) -> bool:
 
 def live_through(house: House, round_id: int) -> int:
     """Bear a new worker each time the last one has killed itself, and answer when asked; how many died before the
-    round was done and every point had acted."""
+    round was done and every point had acted. Deaths are counted, not markers: a worker leaves its marker first and is
+    killed a moment later."""
     deaths, until = 0, time.monotonic() + 60  # of one life; how many there are is the test's matter, not the machine's
     pid = house.bear()
-    while (state := round_of(house.db, round_id).state) != "done" or house.acted() < len(house.points) or is_dead(pid):
+    while (state := round_of(house.db, round_id).state) != "done" or deaths < len(house.points) or is_dead(pid):
         assert state not in ("failed", "cancelled"), (round_of(house.db, round_id).error, house.errors())
         assert time.monotonic() < until, f"{deaths} deaths, {house.markers()}, still {state}\n{house.errors()}"
         if is_dead(pid):
@@ -251,11 +252,12 @@ def layers(db: Database, round_id: int) -> dict[str, bytes | None]:
 
 def wait_for_layers(house: House, round_id: int) -> dict[str, bytes | None]:
     """Both sides of the map, through any number of workers' lives."""
-    pid, until = house.bear(), time.monotonic() + 120
-    while len(found := layers(house.db, round_id)) < 2 or house.acted() < len(house.points) or is_dead(pid):
-        assert time.monotonic() < until, f"{house.markers()}\n{house.errors()}"
+    deaths, pid, until = 0, house.bear(), time.monotonic() + 120
+    while len(found := layers(house.db, round_id)) < 2 or deaths < len(house.points) or is_dead(pid):
+        assert time.monotonic() < until, f"{deaths} deaths, {house.markers()}\n{house.errors()}"
         if is_dead(pid):
             assert house.died_of(pid) == -signal.SIGKILL, house.errors()
+            deaths += 1
             pid = house.bear()
         if round_of(house.db, round_id).state == "review":
             answer_all(house.db, round_id)
