@@ -17,6 +17,8 @@ __all__ = ["PAIRED", "STRATEGIES", "Choice", "History", "Pool", "Strategy", "no_
 CANDIDATES = 8
 """Of how many times as many uncertain items a diverse choice is made."""
 LIKELY_CANDIDATES = 4
+LARGEST_LIKELY = 0.5
+"""Of a round, at most."""
 ENOUGH_LABELS = 10
 """Fine-tuning labels of every kind that end the exploring: as many as the engines need to choose a threshold."""
 MOST_EXPLORING_ROUNDS = 3
@@ -67,13 +69,17 @@ def likely(pool: Pool, n_items: int, rng: np.random.Generator) -> Choice:
 
 
 def hybrid(pool: Pool, n_items: int, rng: np.random.Generator) -> Choice:
-    """Explore while labels are few: half of the round are likely items of the rarer labels, half are drawn at random,
-    which a threshold needs. Then ask where the model is least sure, and about different texts."""
-    if explored(pool):
-        found = margin_diverse(pool, n_items, rng)
-        return Choice(found.items, found.details, found.pairs, found.note, ["margin"] * len(found.items))
-    half = n_items // 2
-    return mix(pool, [("likely", likely, half), (RANDOM, random, n_items - half)], rng)
+    """Likely items of the rarer labels, as long as the fine-tuning labels are uneven; of the rest, what the model is
+    least sure of as far as the pool is uneven, and what chance brings.
+
+    While labels are few the rest is all drawn at random: a model that has seen only likely items knows little of the
+    others, and a threshold needs them. Where no label is rare chance shows enough of each, and the items that a model
+    is least sure of are mostly those on which experts differ, so that few or none of them are asked for.
+    """
+    found = round(LARGEST_LIKELY * _lack(pool) * n_items)
+    unsure = round(_rarity(pool) * (n_items - found)) if explored(pool) else 0
+    parts = [("likely", likely, found), ("margin", margin_diverse, unsure), (RANDOM, random, n_items - found - unsure)]
+    return mix(pool, parts, rng)
 
 
 def adaptive(pool: Pool, n_items: int, rng: np.random.Generator) -> Choice:
@@ -111,6 +117,28 @@ def explored(pool: Pool) -> bool:
     labels = pool.history.labels[pool.history.trained]
     counts = np.bincount(labels, minlength=_label_count(pool))
     return bool(counts.min() >= ENOUGH_LABELS)
+
+
+def _lack(pool: Pool) -> float:
+    """How uneven the fine-tuning labels are, from 0 to 1; while there are none, how uneven the pool seems to be."""
+    labels = pool.history.labels[pool.history.trained]
+    return unevenness(np.bincount(labels, minlength=_label_count(pool))) if len(labels) else _rarity(pool)
+
+
+def _rarity(pool: Pool) -> float:
+    """How uneven the model's labels of the pool are, twice over: a label is rare where it has a quarter of the items
+    of two, as much as where it has none, since models overrate what is rare."""
+    given = pool.labels[pool.eligible & (pool.labels >= 0)]
+    return min(1.0, 2 * unevenness(np.bincount(given, minlength=_label_count(pool))))
+
+
+def unevenness(counts: Ints) -> float:
+    """What the labels lack of even shares, over the most that they could lack: 0 where all are as frequent, 1 where
+    there is one label only. The distance in total variation from the uniform distribution, scaled."""
+    if not counts.sum():
+        return 0.0
+    even = 1 / len(counts)
+    return float(np.maximum(0, even - counts / counts.sum()).sum() / max(1 - even, even))
 
 
 def _label_count(pool: Pool) -> int:

@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 from app.curation.choosing import History, Pool, mix
 from app.curation.diversity import MAX_CLUSTERS, spread
 from app.curation.loop import LoopSettings, plan_round
-from app.curation.strategies import ENOUGH_LABELS, STRATEGIES, adaptive, hybrid, likely, margin, margin_diverse, random
+from app.curation.strategies import (
+    ENOUGH_LABELS,
+    STRATEGIES,
+    adaptive,
+    hybrid,
+    likely,
+    margin,
+    margin_diverse,
+    random,
+    unevenness,
+)
 
 
 def make_pool(n, labels, seed, dim=8, share_eligible=1.0, history=0, columns=True):
@@ -127,28 +137,65 @@ def test_items_without_a_label_of_the_model_are_no_error():
 
 def history_of(labels, trained=True):
     n = len(labels)
-    return History(np.arange(n), np.array(labels), np.ones(n, np.int64), np.full(n, trained), np.full(n, np.nan))
+    return History(
+        np.arange(n), np.array(labels, np.int64), np.ones(n, np.int64), np.full(n, trained, bool), np.full(n, np.nan)
+    )
 
 
-def test_the_hybrid_explores_until_the_fine_tuning_labels_suffice_and_says_what_chose_each_item():
-    pool = make_pool(300, 2, 0)
-    early = hybrid(pool, 21, np.random.default_rng(0))
-    assert early.reasons == ["likely"] * 10 + ["random"] * 11
-    enough = history_of([0] * ENOUGH_LABELS + [1] * ENOUGH_LABELS)
-    explored = Pool(pool.embeddings, pool.labels, pool.scores, pool.eligible, enough)
-    assert hybrid(explored, 20, np.random.default_rng(0)).reasons == ["margin"] * 20
-    for lacking in (history_of([0] * 50), history_of(enough.labels, trained=False)):
-        unexplored = Pool(pool.embeddings, pool.labels, pool.scores, pool.eligible, lacking)
-        assert "likely" in hybrid(unexplored, 20, np.random.default_rng(0)).reasons
+def skewed(n=400, rare=0.05, history=None, labels=2):
+    """A pool whose last items are, by the model, of the rarer labels, evenly."""
+    pool = make_pool(n, labels, 0)
+    given = np.zeros(n, np.int64)
+    given[n - round(n * rare) :] = np.arange(round(n * rare)) % (labels - 1) + 1
+    scores = np.full((n, labels), 0.1)
+    scores[np.arange(n), given] = 1
+    scores /= scores.sum(axis=1, keepdims=True)
+    scores[:, 1] += np.linspace(0, 0.01, n)
+    return Pool(pool.embeddings, given, scores, pool.eligible, history or history_of([]))
+
+
+def parts(pool, n_items=40):
+    reasons = hybrid(pool, n_items, np.random.default_rng(0)).reasons
+    assert len(reasons) == n_items
+    return [reasons.count(part) for part in ("likely", "margin", "random")]
+
+
+def test_the_hybrid_explores_a_pool_with_a_rare_label_until_the_fine_tuning_labels_suffice():
+    assert parts(skewed()) == [20, 0, 20]
+    assert parts(skewed(history=history_of([0] * 50))) == [20, 0, 20]
+    even = [0] * ENOUGH_LABELS + [1] * ENOUGH_LABELS
+    assert parts(skewed(history=history_of(even))) == [0, 40, 0]
+    assert parts(skewed(history=history_of(even, trained=False))) == [20, 0, 20]
+
+
+def test_the_hybrid_looks_for_likely_items_as_long_as_the_fine_tuning_labels_are_uneven():
+    for positive, found in ((10, 16), (20, 12), (30, 8), (50, 0)):
+        assert parts(skewed(history=history_of([0] * (100 - positive) + [1] * positive))) == [found, 40 - found, 0]
+
+
+def test_the_hybrid_draws_at_random_where_no_label_is_rare():
+    assert parts(skewed(rare=0.5)) == [0, 0, 40]
+    even = history_of([0, 1] * ENOUGH_LABELS)
+    assert parts(skewed(rare=0.5, history=even)) == [0, 0, 40]
+    assert parts(skewed(rare=0.375, history=even)) == [0, 20, 20]
+    assert parts(skewed(rare=0.25, history=even)) == [0, 40, 0]
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=6))
+def test_unevenness_is_0_for_even_and_1_for_one_label_only_and_does_not_depend_on_the_total(counts):
+    value = unevenness(np.array(counts))
+    assert 0 <= value <= 1 + 1e-12
+    assert value == pytest.approx(unevenness(3 * np.array(counts)))
+    if len(counts) > 1:
+        assert (value == pytest.approx(1)) == (sum(1 for count in counts if count) == 1)
+    assert (value == pytest.approx(0)) == (len(set(counts)) == 1)
 
 
 def test_exploring_ends_after_three_rounds_even_if_a_label_is_never_found():
-    pool = make_pool(300, 3, 0)
     lacking = history_of([0, 1] * 30)
-    for number, reason in ((2, "likely"), (3, "margin")):
+    for number, expected in ((2, [10, 0, 30]), (3, [10, 30, 0])):
         past = History(lacking.items, lacking.labels, lacking.rounds * number, lacking.trained, lacking.propensities)
-        later = Pool(pool.embeddings, pool.labels, pool.scores, pool.eligible, past)
-        assert reason in hybrid(later, 20, np.random.default_rng(0)).reasons
+        assert parts(skewed(labels=3, history=past)) == expected
 
 
 def test_a_part_of_a_mixture_that_runs_short_leaves_its_share_to_the_next():
@@ -162,7 +209,7 @@ def test_a_part_of_a_mixture_that_runs_short_leaves_its_share_to_the_next():
 
 
 def test_a_plan_keeps_the_reason_of_each_part_and_only_control_items_have_a_propensity():
-    pool = make_pool(400, 2, 0)
+    pool = skewed()
     chosen = LoopSettings(strategy="hybrid", round_size=40)
     plan = plan_round(pool.embeddings, pool.labels, pool.scores, np.zeros(400, bool), chosen, np.random.default_rng(0))
     assert plan.reasons == ["likely"] * 17 + ["random"] * 17 + ["control"] * 6
@@ -170,7 +217,7 @@ def test_a_plan_keeps_the_reason_of_each_part_and_only_control_items_have_a_prop
 
 
 def test_the_adaptive_strategy_is_the_hybrid_until_explored_and_then_says_what_it_measured():
-    pool = make_pool(300, 2, 0)
+    pool = skewed(300)
     early = adaptive(pool, 20, np.random.default_rng(0))
     assert early.items.tolist() == hybrid(pool, 20, np.random.default_rng(0)).items.tolist()
     enough = history_of([0] * ENOUGH_LABELS + [1] * ENOUGH_LABELS)

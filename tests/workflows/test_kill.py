@@ -178,17 +178,6 @@ def house(nursery, db, tmp_path):
         house.end(pid, signal.SIGKILL)
 
 
-def run_undisturbed(house: House) -> tuple[int, int]:
-    project_id = make_loop(house.db)
-    round_id = start(house.db, project_id)
-    pid = house.bear(points=[])
-    wait_for(house.db, round_id, "review")
-    answer_all(house.db, round_id)
-    wait_for(house.db, round_id, "done")
-    assert house.end(pid) == 0, house.errors()
-    return project_id, round_id
-
-
 def is_dead(pid: int) -> bool:
     """Whether the process has ended (the nursery has not yet asked for its code)."""
     try:
@@ -217,33 +206,6 @@ def live_through(house: House, round_id: int) -> int:
     return deaths
 
 
-@pytest.fixture
-def undisturbed(nursery, tmp_path, request):
-    """What a round leaves that nothing has happened to."""
-    path = tmp_path / "undisturbed.sqlite"
-    shutil.copyfile(request.getfixturevalue("_sqlite_template"), path)
-    database = Database(f"sqlite:///{path}")
-    project_id, _ = run_undisturbed(House(nursery, database, tmp_path / "undisturbed"))
-    left = outcome(database, project_id)
-    database.dispose()
-    return left
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("points", [BOUNDARIES, INSIDE], ids=["at every boundary", "inside the steps"])
-def test_a_round_whose_worker_is_killed_again_and_again_ends_as_an_undisturbed_one(house, undisturbed, points):
-    house.points = points
-    project_id = make_loop(house.db)
-    round_id = start(house.db, project_id)
-    assert live_through(house, round_id) == len(points)
-    assert house.acted() == len(points)
-    left = outcome(house.db, project_id)
-    for part, rows in undisturbed.items():
-        assert left[part] == rows, part
-    for step, times in house.starts().items():
-        assert times == 1 + house.interrupted()[step], f"{step} was begun {times} times"
-
-
 def layers(db: Database, round_id: int) -> dict[str, bytes | None]:
     with db.read() as session:
         rows = session.scalars(select(BoundaryMap).where(BoundaryMap.round_id == round_id, BoundaryMap.state == "done"))
@@ -266,15 +228,49 @@ def wait_for_layers(house: House, round_id: int) -> dict[str, bytes | None]:
     return found
 
 
-def test_a_map_whose_worker_is_killed_again_and_again_is_the_one_of_an_undisturbed_round(house, tmp_path, request):
-    path = tmp_path / "undisturbed.sqlite"
-    shutil.copyfile(request.getfixturevalue("_sqlite_template"), path)
-    quiet = House(house.nursery, Database(f"sqlite:///{path}"), tmp_path / "undisturbed")
-    expected = wait_for_layers(quiet, start(quiet.db, make_loop(quiet.db)))
+@dataclass(frozen=True)
+class Undisturbed:
+    """What a round leaves that nothing has happened to."""
+
+    left: dict
+    layers: dict[str, bytes | None]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(nursery, tmp_path_factory, _sqlite_template):
+    """On SQLite only: what is left must not depend on the database either."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    path = folder / "undisturbed.sqlite"
+    shutil.copyfile(_sqlite_template, path)
+    quiet = House(nursery, Database(f"sqlite:///{path}"), folder / "house")
+    project_id = make_loop(quiet.db)
+    round_id = start(quiet.db, project_id)
+    live_through(quiet, round_id)
+    found = wait_for_layers(quiet, round_id)  # the map is drawn beside the round, and may be later than its end
+    left = outcome(quiet.db, project_id)
     quiet.db.dispose()
+    return Undisturbed(left, found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("points", [BOUNDARIES, INSIDE], ids=["at every boundary", "inside the steps"])
+def test_a_round_whose_worker_is_killed_again_and_again_ends_as_an_undisturbed_one(house, undisturbed, points):
+    house.points = points
+    project_id = make_loop(house.db)
+    round_id = start(house.db, project_id)
+    assert live_through(house, round_id) == len(points)
+    assert house.acted() == len(points)
+    left = outcome(house.db, project_id)
+    for part, rows in undisturbed.left.items():
+        assert left[part] == rows, part
+    for step, times in house.starts().items():
+        assert times == 1 + house.interrupted()[step], f"{step} was begun {times} times"
+
+
+def test_a_map_whose_worker_is_killed_again_and_again_is_the_one_of_an_undisturbed_round(house, undisturbed):
     house.points = DRAWING
     round_id = start(house.db, make_loop(house.db))
-    assert wait_for_layers(house, round_id) == expected
+    assert wait_for_layers(house, round_id) == undisturbed.layers
     with house.db.read() as session:
         assert len(session.scalars(select(MapProjection)).all()) == 1
 
