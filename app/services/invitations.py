@@ -8,7 +8,7 @@ from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session, aliased
 
 from app.db.base import utcnow
-from app.db.tables import Invitation, Membership, Project, User
+from app.db.tables import ApiToken, Invitation, Membership, Project, User
 from app.errors import Conflict, Forbidden, Gone, InvalidInput
 from app.services import accounts, audit, passwords
 
@@ -200,9 +200,15 @@ def create_sign_in_link(
     return token
 
 
-def require_may_sign_in_for(session: Session, actor: User, user_id: int) -> None:
+def require_may_sign_in_for(session: Session, actor: User, user_id: int, *, token: ApiToken | None = None) -> None:
     """Raises Forbidden. A sign-in link is the whole account, so a project admin may make one only for a person who
-    has nothing to lose elsewhere: no site admin, and no member of a project that the actor does not administer."""
+    has nothing to lose elsewhere: no site admin, and no member of a project that the actor does not administer.
+
+    With the API ``token`` that the actor asks with, not for themselves, nor for a site admin, nor if it is limited:
+    a link would turn a token that ends, or may do little, into an account that does not.
+    """
+    if token is not None and (token.scopes or user_id == actor.id or session.get_one(User, user_id).is_site_admin):
+        raise Forbidden("This sign-in link can be made only by an admin who is signed in with a browser.")
     if actor.is_site_admin:
         return
     theirs, ours = aliased(Membership), aliased(Membership)
