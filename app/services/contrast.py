@@ -49,17 +49,16 @@ def due(session: Session, project_id: int, expert_id: int) -> Contrast | None:
     if row is None:
         return None
     pair, left_slot, right_slot = row
-    items = [pair.left_item_id, pair.right_item_id]
+    slots = {pair.left_item_id: left_slot, pair.right_item_id: right_slot}
+    items = sorted(slots)  # in the pool's order: left is always the side that the model gives the lower label
     texts = {item.id: item.text for item in session.scalars(select(Item).where(Item.id.in_(items)))}
     mine = {
         answer.item_id: answer.final_label
         for answer in effective_answers(session, [pair.round_id], item_ids=items)
         if answer.expert_id == expert_id
     }
-    sides = [
-        Side(item, slot, texts[item], mine[item]) for item, slot in zip(items, (left_slot, right_slot), strict=True)
-    ]
-    return Contrast(pair.id, pair.round_id, *sides)
+    first, second = (Side(item, slots[item], texts[item], mine[item]) for item in items)
+    return Contrast(pair.id, pair.round_id, first, second)
 
 
 def _answered(slot: type[Assignment], item_id: Any, expert_id: int) -> ColumnElement[bool]:
