@@ -112,12 +112,12 @@ def accept_as_new(
     return user
 
 
-def accept_as(session: Session, token: str, user: User, now: datetime | None = None) -> None:
+def accept_as(session: Session, token: str, user: User, now: datetime | None = None) -> Membership:
     """Join the project with the account that is signed in. Raises Gone, or InvalidInput for someone else's link."""
     now = now or utcnow()
     found = look_up(session, token, now)
     _check_address(found.row, user.email)
-    _use(session, found.row, user.id, now)
+    return _use(session, found.row, user.id, now)
 
 
 def _check_address(row: Invitation, email: str) -> None:
@@ -125,11 +125,11 @@ def _check_address(row: Invitation, email: str) -> None:
         raise InvalidInput("This invitation is for %(email)s.", values={"email": row.email}, field="email")
 
 
-def _use(session: Session, row: Invitation, user_id: int, now: datetime) -> None:
+def _use(session: Session, row: Invitation, user_id: int, now: datetime) -> Membership:
     _spend(session, row.id, user_id, now, "invitation")
     if row.project_id is None:  # the table allows it, for sign-in links
         raise _gone("invitation")
-    accounts.add_member(session, row.project_id, user_id, row.role, by_user_id=row.created_by_id, now=now)
+    return accounts.add_member(session, row.project_id, user_id, row.role, by_user_id=row.created_by_id, now=now)
 
 
 def _spend(session: Session, invitation_id: int, user_id: int, now: datetime, what: str) -> None:

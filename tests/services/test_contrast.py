@@ -63,6 +63,8 @@ def test_a_pair_is_due_once_both_sides_are_answered_and_for_that_expert_only(db,
     assert (found.left.item_id, found.right.item_id) == (review.items[0], review.items[2])
     assert (found.left.label, found.right.label) == (1, 0)
     assert due(db, review, second) is None
+    with db.read() as session:
+        assert [contrast.waiting(session, review.project_id, who) for who in (first, second)] == [1, 0]
 
 
 def test_which_text_comes_first_does_not_tell_what_the_model_says_of_it(db, review):
