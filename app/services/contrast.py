@@ -113,7 +113,7 @@ def revise(
     pair = session.get_one(BoundaryPair, pair_id)
     item = session.scalar(select(Assignment.item_id).where(Assignment.id == answer.assignment_id))
     if item not in (pair.left_item_id, pair.right_item_id):
-        raise InvalidInput("That text is not part of this pair.", field="assignment")
+        raise InvalidInput("That text is not part of this pair.", field="assignment_id")
     receipt = annotations.change(
         session, project_id=project_id, expert_id=expert_id, n_labels=n_labels, answer=answer, now=now
     )
