@@ -16,7 +16,7 @@ from app.db.base import UtcDateTime, utcnow
 from app.db.tables import ApiToken, Membership, Project, User, UserSession
 from app.db.tables.accounts import ROLES
 from app.db.tables.accounts import Role as Role
-from app.errors import Conflict, InvalidInput, NotFound
+from app.errors import Conflict, Forbidden, InvalidInput, NotFound, NotSignedIn
 from app.services import audit, passwords, sight
 
 # Who may do what. A viewer reads all of the admin's pages, a lead also decides ties and keeps the guideline, an admin
@@ -289,29 +289,52 @@ def create_api_token(
     *,
     days: int | None = None,
     scopes: Sequence[str] = (),
+    by: ApiToken | None = None,
     now: datetime | None = None,
 ) -> tuple[str, ApiToken]:
     """A token to be shown once, and its row. ``days`` None: it lasts until it is revoked. Without ``scopes`` it may
-    do all that the user may."""
+    do all that the user may.
+
+    ``by`` is the token that asks for it: the new one then lasts no longer, may do no more (without ``scopes``, the
+    same), and ends when that one is revoked. Raises InvalidInput, Forbidden for more than ``by`` may do, and
+    NotSignedIn where ``by`` has been revoked meanwhile.
+    """
     now, token = now or utcnow(), API_TOKEN_PREFIX + new_secret()
     name = " ".join(name.split())
     if not name or len(name) > 100:
         raise InvalidInput("Give the token a name of up to 100 characters.", field="token_name")
     if not set(scopes) <= set(SCOPES):
         raise InvalidInput(f"What a token may do is {', '.join(SCOPES)}.", field="scopes")
+    expires_at = None if days is None else now + timedelta(days=days)
+    if by is not None:
+        scopes, expires_at = _within(session, by, scopes, expires_at)
     row = ApiToken(
         user_id=user_id,
         name=name,
         token_hash=hash_secret(token),
         hint=token[:8],
         scopes=[scope for scope in SCOPES if scope in scopes],
+        made_by_id=None if by is None else by.id,
         created_at=now,
-        expires_at=None if days is None else now + timedelta(days=days),
+        expires_at=expires_at,
     )
     session.add(row)
     session.flush()
     audit.record(session, "api_token.created", user_id=user_id, subject=name, scopes=row.scopes)
     return token, row
+
+
+def _within(
+    session: Session, by: ApiToken, scopes: Sequence[str], expires_at: datetime | None
+) -> tuple[Sequence[str], datetime | None]:
+    """Scopes and end of a token that ``by`` makes. Its row is locked, so that a token which is being revoked does not
+    leave one behind that nobody sees."""
+    standing = select(ApiToken.id).where(ApiToken.id == by.id, ApiToken.revoked_at.is_(None)).with_for_update()
+    if session.scalar(standing) is None:
+        raise NotSignedIn("That API token is not valid, has expired or was revoked.")
+    if by.scopes and not set(scopes) <= set(by.scopes):
+        raise Forbidden("A token makes no token that may do more than it may itself.", field="scopes")
+    return scopes or by.scopes, min((end for end in (expires_at, by.expires_at) if end is not None), default=None)
 
 
 def is_due(token: ApiToken, now: datetime | None = None) -> bool:
@@ -331,9 +354,15 @@ def api_tokens(session: Session, user_id: int) -> Sequence[ApiToken]:
 
 
 def revoke_api_token(session: Session, user_id: int, token_id: int, now: datetime | None = None) -> None:
+    """End a token, and with it all that it has made. Raises NotFound for anybody else's or one that has ended."""
+    now = now or utcnow()
     query = update(ApiToken).where(ApiToken.id == token_id, ApiToken.user_id == user_id, ApiToken.revoked_at.is_(None))
-    if not _changed(session, query.values(revoked_at=now or utcnow())):
+    if not _changed(session, query.values(revoked_at=now)):
         raise NotFound("That token has already been revoked.")
+    ended = [token_id]
+    while ended:
+        made = update(ApiToken).where(ApiToken.made_by_id.in_(ended), ApiToken.revoked_at.is_(None))
+        ended = list(session.scalars(made.values(revoked_at=now).returning(ApiToken.id)))
     audit.record(session, "api_token.revoked", user_id=user_id, subject=str(token_id))
 
 

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import bindparam, func, select, text, update
+from sqlalchemy import Select, bindparam, func, select, text, update
 from sqlalchemy.orm import Session
 
 from app.db.base import UtcDateTime, utcnow
@@ -334,22 +335,38 @@ class Given:
 
 def given_since(session: Session, *, project_id: int, expert_id: int, since: datetime, limit: int = 500) -> list[Given]:
     """The expert's standing answers given since then, the newest first."""
+    return _given(session, _standing(project_id, expert_id).where(Annotation.created_at >= since).limit(limit))
+
+
+def given_to(session: Session, assignment_id: int, *, project_id: int, expert_id: int) -> Given:
+    """The expert's standing answer there. Raises NotFound for one not given, taken back, or not theirs."""
+    query = _standing(project_id, expert_id).where(Annotation.assignment_id == assignment_id)
+    found = _given(session, query)
+    if not found:
+        raise NotFound("You have given no answer there that stands.")
+    return found[0]
+
+
+def _standing(project_id: int, expert_id: int) -> Select[*tuple[Any, ...]]:
     newest = (
         select(func.max(Annotation.id))
         .join(Round, Round.id == Annotation.round_id)
         .where(Annotation.expert_id == expert_id, Round.project_id == project_id)
         .group_by(Annotation.assignment_id)
     )
-    rows = session.execute(
+    return (
         select(Annotation, Item.text, Round.number, Round.state)
         .join(Item, Item.id == Annotation.item_id)
         .join(Round, Round.id == Annotation.round_id)
-        .where(Annotation.id.in_(newest), Annotation.kind != "undone", Annotation.created_at >= since)
+        .where(Annotation.id.in_(newest), Annotation.kind != "undone")
         .order_by(Annotation.id.desc())
-        .limit(limit)
-    ).all()
+    )
+
+
+def _given(session: Session, query: Select[*tuple[Any, ...]]) -> list[Given]:
+    rows = session.execute(query).all()
     seen: set[tuple[int, int]] = set()
-    for round_id in {row.Annotation.round_id for row in rows}:
+    for round_id, expert_id in {(row.Annotation.round_id, row.Annotation.expert_id) for row in rows}:
         items = [row.Annotation.item_id for row in rows if row.Annotation.round_id == round_id]
         seen |= {(round_id, item) for item in reveals.revealed(session, expert_id, round_id, items)}
     return [

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.orm import Session, aliased
 
 from app.db.base import utcnow
@@ -34,32 +34,40 @@ class Contrast:
 
 def due(session: Session, project_id: int, expert_id: int) -> Contrast | None:
     """The first pair of the open review that the expert has answered on both sides and not yet settled."""
-    left, right = aliased(Assignment), aliased(Assignment)
-    query = (
-        select(BoundaryPair, left.id, right.id)
-        .join(Round, Round.id == BoundaryPair.round_id)
-        .join(left, _answered(left, BoundaryPair.left_item_id, expert_id))
-        .join(right, _answered(right, BoundaryPair.right_item_id, expert_id))
-        .outerjoin(PairView, (PairView.pair_id == BoundaryPair.id) & (PairView.expert_id == expert_id))
-        .where(Round.project_id == project_id, Round.state == "review", PairView.outcome.is_(None))
-        .order_by(BoundaryPair.rank, BoundaryPair.id)
-        .limit(1)
-    )
-    row = session.execute(query).first()
+    query = _unsettled(project_id, expert_id).order_by(BoundaryPair.rank, BoundaryPair.id)
+    row = session.execute(query.limit(1)).first()
     if row is None:
         return None
     pair, left_slot, right_slot = row
-    items = [pair.left_item_id, pair.right_item_id]
+    slots = {pair.left_item_id: left_slot, pair.right_item_id: right_slot}
+    items = sorted(slots)  # in the pool's order: left is always the side that the model gives the lower label
     texts = {item.id: item.text for item in session.scalars(select(Item).where(Item.id.in_(items)))}
     mine = {
         answer.item_id: answer.final_label
         for answer in effective_answers(session, [pair.round_id], item_ids=items)
         if answer.expert_id == expert_id
     }
-    sides = [
-        Side(item, slot, texts[item], mine[item]) for item, slot in zip(items, (left_slot, right_slot), strict=True)
-    ]
-    return Contrast(pair.id, pair.round_id, *sides)
+    first, second = (Side(item, slots[item], texts[item], mine[item]) for item in items)
+    return Contrast(pair.id, pair.round_id, first, second)
+
+
+def waiting(session: Session, project_id: int, expert_id: int) -> int:
+    """How many pairs are due."""
+    query = _unsettled(project_id, expert_id).with_only_columns(func.count())
+    return session.scalar(query) or 0
+
+
+def _unsettled(project_id: int, expert_id: int) -> Select[*tuple[Any, ...]]:
+    """Pairs, each with the slots of its left and its right side."""
+    left, right = aliased(Assignment), aliased(Assignment)
+    return (
+        select(BoundaryPair, left.id, right.id)
+        .join(Round, Round.id == BoundaryPair.round_id)
+        .join(left, _answered(left, BoundaryPair.left_item_id, expert_id))
+        .join(right, _answered(right, BoundaryPair.right_item_id, expert_id))
+        .outerjoin(PairView, (PairView.pair_id == BoundaryPair.id) & (PairView.expert_id == expert_id))
+        .where(Round.project_id == project_id, Round.state == "review", PairView.outcome.is_(None))
+    )
 
 
 def _answered(slot: type[Assignment], item_id: Any, expert_id: int) -> ColumnElement[bool]:
@@ -105,7 +113,7 @@ def revise(
     pair = session.get_one(BoundaryPair, pair_id)
     item = session.scalar(select(Assignment.item_id).where(Assignment.id == answer.assignment_id))
     if item not in (pair.left_item_id, pair.right_item_id):
-        raise InvalidInput("That text is not part of this pair.", field="assignment")
+        raise InvalidInput("That text is not part of this pair.", field="assignment_id")
     receipt = annotations.change(
         session, project_id=project_id, expert_id=expert_id, n_labels=n_labels, answer=answer, now=now
     )

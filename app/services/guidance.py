@@ -300,7 +300,11 @@ def news(session: Session, project_id: int, user: User) -> GuidelineVersion | No
     worked_with = session.scalar(
         select(func.max(GuidelineVersion.version))
         .join(Annotation, Annotation.guideline_version_id == GuidelineVersion.id)
-        .where(GuidelineVersion.project_id == project_id, Annotation.expert_id == user.id)
+        .where(
+            GuidelineVersion.project_id == project_id,
+            Annotation.expert_id == user.id,
+            Annotation.requeued_by_id.is_(None),  # a lead took those answers back, under the new version
+        )
     )
     return current if worked_with is not None and worked_with < current.version else None
 

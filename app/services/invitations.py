@@ -8,7 +8,7 @@ from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session, aliased
 
 from app.db.base import utcnow
-from app.db.tables import Invitation, Membership, Project, User
+from app.db.tables import ApiToken, Invitation, Membership, Project, User
 from app.errors import Conflict, Forbidden, Gone, InvalidInput
 from app.services import accounts, audit, passwords
 
@@ -112,12 +112,12 @@ def accept_as_new(
     return user
 
 
-def accept_as(session: Session, token: str, user: User, now: datetime | None = None) -> None:
+def accept_as(session: Session, token: str, user: User, now: datetime | None = None) -> Membership:
     """Join the project with the account that is signed in. Raises Gone, or InvalidInput for someone else's link."""
     now = now or utcnow()
     found = look_up(session, token, now)
     _check_address(found.row, user.email)
-    _use(session, found.row, user.id, now)
+    return _use(session, found.row, user.id, now)
 
 
 def _check_address(row: Invitation, email: str) -> None:
@@ -125,11 +125,11 @@ def _check_address(row: Invitation, email: str) -> None:
         raise InvalidInput("This invitation is for %(email)s.", values={"email": row.email}, field="email")
 
 
-def _use(session: Session, row: Invitation, user_id: int, now: datetime) -> None:
+def _use(session: Session, row: Invitation, user_id: int, now: datetime) -> Membership:
     _spend(session, row.id, user_id, now, "invitation")
     if row.project_id is None:  # the table allows it, for sign-in links
         raise _gone("invitation")
-    accounts.add_member(session, row.project_id, user_id, row.role, by_user_id=row.created_by_id, now=now)
+    return accounts.add_member(session, row.project_id, user_id, row.role, by_user_id=row.created_by_id, now=now)
 
 
 def _spend(session: Session, invitation_id: int, user_id: int, now: datetime, what: str) -> None:
@@ -200,9 +200,15 @@ def create_sign_in_link(
     return token
 
 
-def require_may_sign_in_for(session: Session, actor: User, user_id: int) -> None:
+def require_may_sign_in_for(session: Session, actor: User, user_id: int, *, token: ApiToken | None = None) -> None:
     """Raises Forbidden. A sign-in link is the whole account, so a project admin may make one only for a person who
-    has nothing to lose elsewhere: no site admin, and no member of a project that the actor does not administer."""
+    has nothing to lose elsewhere: no site admin, and no member of a project that the actor does not administer.
+
+    With the API ``token`` that the actor asks with, not for themselves, nor for a site admin, nor if it is limited:
+    a link would turn a token that ends, or may do little, into an account that does not.
+    """
+    if token is not None and (token.scopes or user_id == actor.id or session.get_one(User, user_id).is_site_admin):
+        raise Forbidden("This sign-in link can be made only by an admin who is signed in with a browser.")
     if actor.is_site_admin:
         return
     theirs, ours = aliased(Membership), aliased(Membership)

@@ -159,6 +159,7 @@ def answer(
             .values(practice_passed_at=now)
         )
         audit.record(session, "practice.passed", user_id=expert_id, project_id=project.id, correct=after.correct)
+        return replace(after, passed_at=now)
     return after
 
 

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Depends, Form, Request, Response
 
+from app.errors import Forbidden
 from app.services import accounts, preferences
 from app.web import i18n
 from app.web.deps import Db, ReadSession, SignedIn, WriteSession
@@ -58,11 +59,18 @@ def rename(request: Request, db: Db, access: SignedIn, session: WriteSession, na
     return redirect(request, "/account", flash=_("Your name is saved."))
 
 
+async def in_a_browser(access: SignedIn) -> accounts.Access:
+    """Whoever finds a token must be able neither to guess the password with it, nor to set one where there is none."""
+    if access.token is not None:
+        raise Forbidden("A password can't be changed with an API token. Sign in with a browser.")
+    return access
+
+
 @router.post("/password", name="change_password")
 def change_password(
     request: Request,
     db: Db,
-    access: SignedIn,
+    access: Annotated[accounts.Access, Depends(in_a_browser)],
     reading: ReadSession,
     writing: WriteSession,
     current: Text = "",
@@ -100,7 +108,7 @@ def create_api_token(
     again = form_errors(lambda errors: _page(request, db, access, errors=errors, values=values))
     with again, db.write() as session:
         token, _row = accounts.create_api_token(
-            session, access.user.id, token_name, days=days or None, scopes=scopes.split()
+            session, access.user.id, token_name, days=days or None, scopes=scopes.split(), by=access.token
         )
     return _page(request, db, access, new_token=token)
 

@@ -6,9 +6,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
 
+from app.db.engine import Database
 from app.services import contrast, projects
 from app.services.annotations import Answer
-from app.web.deps import Db
+from app.services.contrast import Contrast
+from app.web.deps import Db, ProjectAccess
 from app.web.differing import marked
 from app.web.i18n import _
 from app.web.label import Labeller
@@ -24,15 +26,25 @@ def page(request: Request, access: Labeller, db: Db) -> Response:
 
 def _show(request: Request, access: Labeller, db: Db, **context: Any) -> Response:
     """The pair that is due. With none, htmx gets nothing, which closes the card, and a browser goes on labelling."""
-    shown = projects.settings_of(access.project).reveal != "off"
-    project_id, expert_id = access.project.id, access.user.id
-    found = db.run_write(lambda session: contrast.show(session, project_id, expert_id)) if shown else None
+    found = show_due(db, access)
     if found is None:
         label = request.url_for("label", slug=access.project.slug).path
         return Response("", media_type="text/html") if is_htmx(request) else redirect(request, label)
     texts = marked(found.left.text, found.right.text)
     values: dict[str, Any] = {"contrast": found, "texts": texts, "key": secrets.token_hex(16)} | context
     return render(request, "contrast.html", fragment="_contrast.html", **values)
+
+
+def are_shown(access: ProjectAccess) -> bool:
+    return projects.settings_of(access.project).reveal != "off"
+
+
+def show_due(db: Database, access: ProjectAccess) -> Contrast | None:
+    """The pair that is due; from now on the expert's blind answers to it are fixed."""
+    if not are_shown(access):
+        return None
+    project_id, expert_id = access.project.id, access.user.id
+    return db.run_write(lambda session: contrast.show(session, project_id, expert_id))
 
 
 @router.post("/{pair_id}/confirm", name="confirm_contrast")

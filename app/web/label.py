@@ -287,10 +287,11 @@ def _answer(session: Session, access: ProjectAccess, given: Answer) -> Done:
     except Conflict as lost:
         return _lost(lost)
     text = _("Saved: %(label)s", label=project.labels[given.label])
-    return Done("saved", text, given.assignment_id, receipt.round_id, _contrast_is_due(session, access, receipt))
+    return Done("saved", text, given.assignment_id, receipt.round_id, contrast_is_due(session, access, receipt))
 
 
-def _contrast_is_due(session: Session, access: ProjectAccess, receipt: Receipt) -> bool:
+def contrast_is_due(session: Session, access: ProjectAccess, receipt: Receipt) -> bool:
+    """Whether the pair is to be seen right after this answer, which was that of its second side."""
     if access.project.settings.get("reveal", "pair") != "pair":
         return False
     return reveals.is_ready(session, access.user.id, receipt.round_id, receipt.item_id)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request, Response
 
 from app.services import accounts, invitations, sight
-from app.web.deps import AdminAccess, AppSettings, Db, ProjectAccess, WriteSession
+from app.web.deps import AdminAccess, AppSettings, Db, ProjectAccess, SignedIn, WriteSession
 from app.web.render import form_errors, redirect, render
 
 router = APIRouter(prefix="/p/{slug}/people")
@@ -91,10 +91,12 @@ def remove_member(request: Request, user_id: int, access: AdminAccess, session: 
 
 
 @router.post("/{user_id}/sign-in-link", name="make_sign_in_link")
-def make_sign_in_link(request: Request, user_id: int, db: Db, settings: AppSettings, access: AdminAccess) -> Response:
+def make_sign_in_link(
+    request: Request, user_id: int, db: Db, settings: AppSettings, access: AdminAccess, asking: SignedIn
+) -> Response:
     with db.write() as session:
         user = accounts.present_member(session, access.project.id, user_id)
-        invitations.require_may_sign_in_for(session, access.user, user_id)
+        invitations.require_may_sign_in_for(session, access.user, user_id, token=asking.token)
         token = invitations.create_sign_in_link(session, user_id, by_user_id=access.user.id)
     link = settings.resolved_base_url + str(request.app.url_path_for("sign_in_link", token=token))
     return _page(request, db, access, link=link, link_for=user.name)

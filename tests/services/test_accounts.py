@@ -2,13 +2,14 @@
 
 import threading
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import event, select
 
 from app.db.base import utcnow
 from app.db.tables import ApiToken, AuditEvent, Membership, User, UserSession
-from app.errors import Conflict, InvalidInput, NotFound
+from app.errors import Conflict, Forbidden, InvalidInput, NotFound, NotSignedIn
 from app.services import accounts, passwords
 from tests.factories import make_member, make_project, make_user
 
@@ -314,3 +315,34 @@ def test_a_token_is_not_limited_to_what_there_is_not(db):
     with db.write() as session, pytest.raises(InvalidInput) as refused:
         accounts.create_api_token(session, make_user(session).id, "script", scopes=["write"])
     assert refused.value.detail["field"] == "scopes"
+
+
+def test_a_token_makes_none_that_may_more_or_lasts_longer(db):
+    now = utcnow()
+    with db.write() as session:
+        ana = make_user(session)
+        make = partial(accounts.create_api_token, session, ana.id, "script", now=now)
+        whole, lasting = make(days=7)[1], make()[1]
+        reader = make(days=7, scopes=["read", "manage"])[1]
+        assert [row.expires_at for _, row in (make(by=whole), make(days=30, by=whole))] == [whole.expires_at] * 2
+        assert make(days=1, by=whole)[1].expires_at == now + timedelta(days=1)
+        assert make(by=lasting)[1].expires_at is None
+        assert make(by=reader)[1].scopes == reader.scopes
+        assert make(scopes=["read"], by=reader)[1].scopes == ["read"]
+        assert make(scopes=["label"], by=whole)[1].scopes == ["label"]
+        with pytest.raises(Forbidden):
+            make(scopes=["read", "label"], by=reader)
+
+
+def test_a_token_that_is_revoked_takes_those_along_that_it_made(db):
+    with db.write() as session:
+        ana = make_user(session)
+        _, first = accounts.create_api_token(session, ana.id, "first")
+        (_, second), (beside, _) = (accounts.create_api_token(session, ana.id, "second", by=by) for by in (first, None))
+        third, _ = accounts.create_api_token(session, ana.id, "third", by=second)
+        accounts.revoke_api_token(session, ana.id, first.id)
+        assert accounts.resolve_api_token(session, third) is None
+        assert accounts.resolve_api_token(session, beside)
+        assert [row.name for row in accounts.api_tokens(session, ana.id)] == ["second"]
+        with pytest.raises(NotSignedIn):
+            accounts.create_api_token(session, ana.id, "late", by=first)

@@ -63,6 +63,19 @@ def test_a_pair_is_due_once_both_sides_are_answered_and_for_that_expert_only(db,
     assert (found.left.item_id, found.right.item_id) == (review.items[0], review.items[2])
     assert (found.left.label, found.right.label) == (1, 0)
     assert due(db, review, second) is None
+    with db.read() as session:
+        assert [contrast.waiting(session, review.project_id, who) for who in (first, second)] == [1, 0]
+
+
+def test_which_text_comes_first_does_not_tell_what_the_model_says_of_it(db, review):
+    expert = review.experts[0]
+    for _ in range(3):
+        answer_next(db, review, expert)
+    before = due(db, review, expert)
+    with db.write() as session:
+        pair = session.get_one(BoundaryPair, before.pair_id)
+        pair.left_item_id, pair.right_item_id = pair.right_item_id, pair.left_item_id
+    assert due(db, review, expert) == before
 
 
 def test_confirming_settles_the_pair_and_confirming_again_changes_nothing(db, review):

@@ -172,6 +172,8 @@ def test_whoever_worked_with_an_earlier_version_is_told_once(db, review):
     assert told(one) is None
     publish(db, review, text="Rule three.", summary="A third.")
     assert told(one) == "A third."
+    work(db, review, guidance.queue_again, [0, 1], user_id=two)
+    assert told(one) == "A third."  # answers taken back for them are not work of theirs
 
 
 def test_an_item_kept_too_long_goes_to_a_colleague(db, review):

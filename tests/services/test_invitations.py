@@ -188,3 +188,20 @@ def test_a_project_admin_makes_sign_in_links_only_for_people_with_nothing_elsewh
             invitations.require_may_sign_in_for(session, root, user.id)
         with pytest.raises(Forbidden):
             invitations.require_may_sign_in_for(session, here, here.id)
+
+
+def test_a_token_makes_no_sign_in_link_that_is_more_than_itself(scene):
+    db, admin, project = scene
+    with db.write() as session:
+        expert, root = make_user(session), make_user(session, is_site_admin=True)
+        make_member(session, project, expert)
+        make_member(session, project, root)
+        for actor in (admin, root):
+            whole, limited = (
+                accounts.create_api_token(session, actor.id, "script", scopes=scopes)[1] for scopes in ((), ["manage"])
+            )
+            invitations.require_may_sign_in_for(session, actor, expert.id, token=whole)
+            for user, token in ((expert, limited), (actor, whole), (root, whole)):
+                with pytest.raises(Forbidden):
+                    invitations.require_may_sign_in_for(session, actor, user.id, token=token)
+        invitations.require_may_sign_in_for(session, admin, admin.id)

@@ -36,6 +36,7 @@ def test_three_of_four_pass_and_only_for_that_expert(db, review):
     assert work(db, review, practice.is_required, one)
     result = take(db, review, one, [0, 1, 0, 0])
     assert (result.correct, result.is_complete, result.passes) == (3, True, True)
+    assert result.passed_at is not None
     assert not work(db, review, practice.is_required, one)
     assert work(db, review, practice.is_required, two)
     with db.read() as session:
@@ -48,7 +49,7 @@ def test_the_first_answer_counts_and_a_new_attempt_begins_with_none(db, review):
     first = work(db, review, practice.attempt, one).items[0]
     for label in (1, 0):
         result = work(db, review, practice.answer, one, first.id, label)
-    assert result.given == {first.id: 1}
+    assert (result.given, result.passed_at) == ({first.id: 1}, None)
     with pytest.raises(Conflict):
         work(db, review, practice.answer, one, first.id, 0, number=2)
     take(db, review, one, [1, 0, 1, 0])

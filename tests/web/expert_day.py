@@ -113,10 +113,10 @@ def _model(session, project: Project, round_: Round, items: list[int], hidden: H
         BoundaryPair(
             round_id=round_.id,
             rank=0,
-            left_item_id=items[0],
-            right_item_id=items[1],
-            left_label=hidden.label,
-            right_label=1 - hidden.label,
+            left_item_id=items[hidden.label],  # left is the side of the lower label, as mined
+            right_item_id=items[1 - hidden.label],
+            left_label=0,
+            right_label=1,
             similarity=hidden.score,
             left_cluster=hidden.label + 41,
             right_cluster=hidden.label + 51,

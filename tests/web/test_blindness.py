@@ -101,7 +101,7 @@ def test_the_two_worlds_do_differ(worlds):
     for column in (
         *(Annotation.label, Annotation.note, Annotation.flagged, ConsensusLabel.label),
         *(RoundItem.model_label, RoundItem.model_score, RoundItem.reason, Prediction.label, Prediction.score),
-        *(BoundaryPair.left_label, BoundaryPair.similarity, BoundaryPair.left_cluster),
+        *(BoundaryPair.left_item_id, BoundaryPair.similarity, BoundaryPair.left_cluster),
     ):
         hidden = []
         for scene, _, _ in worlds:

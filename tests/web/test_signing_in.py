@@ -220,6 +220,21 @@ def test_an_api_token_is_shown_once_and_needs_no_form_token(scene):
     assert client.get("/account", headers=bearer, follow_redirects=False).status_code == 303
 
 
+def test_a_token_gets_no_further_than_it_lasts_by_the_pages_either(scene):
+    with scene.db.write() as session:
+        session.get_one(User, scene.users["admin"]).password_hash = None  # who signs in by link or single sign-on
+        token, asking = accounts.create_api_token(session, scene.users["admin"], "script", days=1)
+    client, bearer = scene.browser().client, {"Authorization": f"Bearer {token}"}
+    for path in ("/account/password", scene.path(f"/people/{scene.users['admin']}/sign-in-link")):
+        assert client.post(path, data={"password": "a new horse battery"}, headers=bearer).status_code == 403
+    made = client.post("/account/tokens", data={"token_name": "more", "days": "0"}, headers=bearer)
+    assert made.status_code == 200
+    with scene.db.read() as session:
+        assert session.get_one(User, scene.users["admin"]).password_hash is None
+        more = session.query(ApiToken).filter_by(name="more").one()
+        assert (more.expires_at, more.made_by_id) == (asking.expires_at, asking.id)
+
+
 def test_a_bearer_header_does_not_borrow_the_cookies_rights(scene):
     browser = scene.browser("admin")
     response = browser.client.post(

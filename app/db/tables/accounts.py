@@ -103,6 +103,7 @@ class ApiToken(Base):
     token_hash: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
     hint: Mapped[str] = mapped_column(String(12))  # the first characters, so that a person can tell tokens apart
     scopes: Mapped[list[str]] = mapped_column(default=list)  # empty: all that the user may do
+    made_by_id: Mapped[int | None] = mapped_column(ForeignKey("api_tokens.id"), index=True)  # ends when that one does
     last_used_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     expires_at: Mapped[datetime | None]

@@ -3,18 +3,25 @@
 from fastapi import APIRouter
 
 from app.web.api import (
+    account,
     alignment,
+    answers,
+    contrast,
+    desk,
     export,
     guidance,
+    invitations,
     items,
     maps,
     models,
     people,
+    practising,
     project_file,
     projects,
     review,
     rounds,
     ties,
+    votes,
     webhooks,
 )
 
@@ -34,4 +41,11 @@ ROUTERS: tuple[APIRouter, ...] = (
     export.router,
     webhooks.router,
     people.router,
+    invitations.router,
+    desk.router,
+    answers.router,
+    contrast.router,
+    practising.router,
+    votes.router,
+    account.router,
 )

@@ -26,6 +26,7 @@ _SAID = {
     403: "Your role in the project, or what the token is limited to, does not allow this.",
     404: "There is no such thing, or you may not know that there is.",
     409: "The request was fine once, but the state has moved on.",
+    410: "A link that worked and no longer does: it was used, has expired or was withdrawn.",
     413: "The request is larger than this server takes.",
     422: "Something sent is missing or not valid; `detail` says what.",
 }

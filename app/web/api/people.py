@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Query, Request, status
-from pydantic import ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from app.services import accounts, audit, invitations, projects, sight
@@ -12,7 +12,7 @@ from app.services.accounts import Role
 from app.services.projects import ProjectSettings
 from app.web.api.common import Id, api_router, errors
 from app.web.api.schemas import LARGEST_ID, Body, Given
-from app.web.deps import AdminAccess, AppSettings, ReadSession, WriteSession
+from app.web.deps import AdminAccess, AppSettings, ReadSession, SignedIn, WriteSession
 
 router = api_router("People")
 
@@ -22,6 +22,7 @@ class Member(Given):
     name: str
     email: str
     role: Role
+    joined_at: datetime
     has_seen_model: bool = Field(description="An expert who once saw the model's labels in another role.")
 
 
@@ -30,6 +31,7 @@ class Invited(Given):
     role: Role
     name: str
     email: str | None
+    created_at: datetime
     expires_at: datetime
 
 
@@ -51,6 +53,11 @@ class NewInvitation(Body):
 
 class Invitation(Invited):
     link: str = Field(description="Works once. It is in this answer alone: only its hash is kept.")
+
+
+class SignInLink(BaseModel):
+    link: str = Field(description="Works once. It is in this answer alone: only its hash is kept.")
+    hours: int = Field(description="How long it works.")
 
 
 class NewRole(Body):
@@ -136,6 +143,19 @@ def remove_person(access: AdminAccess, session: WriteSession, user_id: Id) -> Pe
     return _people(session, access.project.id)
 
 
+@router.post("/people/{user_id}/sign-in-link", summary="Make a sign-in link for a member")
+def create_sign_in_link(
+    request: Request, access: AdminAccess, asking: SignedIn, session: WriteSession, settings: AppSettings, user_id: Id
+) -> SignInLink:
+    """For a member who works in no project that you do not administer. It is their whole account, so a token that is
+    limited can't make one, nor any token one for yourself or for a site admin."""
+    accounts.present_member(session, access.project.id, user_id)
+    invitations.require_may_sign_in_for(session, access.user, user_id, token=asking.token)
+    token = invitations.create_sign_in_link(session, user_id, by_user_id=access.user.id)
+    link = settings.resolved_base_url + str(request.app.url_path_for("sign_in_link", token=token))
+    return SignInLink(link=link, hours=invitations.SIGN_IN_HOURS)
+
+
 def _people(session: Session, project_id: int) -> People:
     session.flush()
     found = accounts.members(session, project_id)
@@ -147,6 +167,7 @@ def _people(session: Session, project_id: int) -> People:
                 "name": user.name,
                 "email": user.email,
                 "role": member.role,
+                "joined_at": member.created_at,
                 "has_seen_model": user.id in seen,
             }
         )

@@ -1,17 +1,18 @@
 """Labelling by API: an expert's next item, answers, skips and undo, one write transaction each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
-from app.services import annotations, queue
+from app.services import annotations, contrast, queue
 from app.services.annotations import Answer, Receipt
 from app.services.queue import EmptyQueue, Progress, Task
 from app.web.api import schemas
 from app.web.api.common import api_router, errors, label_index
+from app.web.contrast import are_shown
 from app.web.deps import AppSettings, Db
-from app.web.label import EMPTY_WORDS, Labeller
+from app.web.label import EMPTY_WORDS, Labeller, contrast_is_due
 
 router = api_router("Review", writes="label")
 
@@ -23,6 +24,7 @@ class _Desk:
     project_id: int
     expert_id: int
     lease: timedelta
+    shows_pairs: bool
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class _Found:
     task: Task | None
     empty: EmptyQueue | None
     progress: Progress
+    contrast: bool
 
 
 @router.post("/next", summary="Claim your next item")
@@ -50,7 +53,8 @@ def annotate(access: Labeller, db: Db, settings: AppSettings, body: schemas.NewA
         receipt = annotations.submit(
             session, project_id=desk.project_id, expert_id=desk.expert_id, n_labels=len(labels), answer=answer
         )
-        return receipt, _go_on(session, desk, receipt.round_id)
+        found = _go_on(session, desk, receipt.round_id)
+        return receipt, replace(found, contrast=found.contrast or contrast_is_due(session, access, receipt))
 
     receipt, found = db.run_write(work)
     saved = schemas.Saved(annotation_id=receipt.annotation_id, label=labels[label], replayed=receipt.replayed)
@@ -92,13 +96,14 @@ def undo(access: Labeller, db: Db, settings: AppSettings, body: schemas.NewUndo)
 
 def _desk(access: Labeller, settings: AppSettings) -> _Desk:
     lease = queue.lease_for(access.project.settings, settings.lease_minutes)
-    return _Desk(access.project.id, access.user.id, lease)
+    return _Desk(access.project.id, access.user.id, lease, are_shown(access))
 
 
 def _claim(session: Session, desk: _Desk) -> _Found:
     task = queue.claim(session, desk.project_id, desk.expert_id, lease=desk.lease)
     empty = None if task else queue.explain_empty(session, desk.project_id)
-    return _Found(task, empty, queue.progress(session, desk.project_id, desk.expert_id))
+    pairs_wait = task is None and desk.shows_pairs and contrast.waiting(session, desk.project_id, desk.expert_id) > 0
+    return _Found(task, empty, queue.progress(session, desk.project_id, desk.expert_id), pairs_wait)
 
 
 def _go_on(session: Session, desk: _Desk, round_id: int) -> _Found:
@@ -114,6 +119,7 @@ def _next(found: _Found) -> schemas.Next:
         task=None if found.task is None else schemas.Task.model_validate(found.task),
         empty=None if found.empty is None else _empty(found.empty),
         progress=schemas.Progress.model_validate(found.progress),
+        contrast=found.contrast,
     )
 
 

@@ -357,6 +357,7 @@ class Next(BaseModel):
     task: Task | None
     empty: Empty | None
     progress: Progress
+    contrast: bool = Field(description="A pair is due: both of its texts have your answers. See it by `contrast`.")
 
 
 class Saved(BaseModel):

@@ -53,15 +53,14 @@ def hide(session, project, round_, items: Sequence[int], *, label: int = 0, reas
     for row in session.query(RoundItem).filter_by(round_id=round_.id):
         row.model_label, row.model_score, row.reason = label, 0.75 + label / 8, reason
         row.reason_detail = {"why": f"{reason}-{label}"}
-    left = min(label, len(items) - 2)
     session.add(
         BoundaryPair(
             round_id=round_.id,
             rank=1,
-            left_item_id=items[left],
-            right_item_id=items[left + 1],
-            left_label=label,
-            right_label=1 - label,
+            left_item_id=items[label],  # left is the side of the lower label, as mined
+            right_item_id=items[1 - label],
+            left_label=0,
+            right_label=1,
             similarity=0.5 + label / 8,
             left_cluster=label,
             right_cluster=3,

@@ -18,11 +18,22 @@ EXPERTS_TOO = {
     ("get", "/rulings"),
 }
 EXPERTS_TOO |= {("get", "/guideline/versions"), ("get", "/suggestions"), ("post", "/suggestions")}
+LABELLERS = {  # experts and nobody else
+    *(("get", "/desk"), ("post", "/release"), ("post", "/guideline/seen")),
+    *(("get", "/answers"), ("get", "/answers/{assignment_id}"), ("post", "/answers/{assignment_id}")),
+    *(("get", "/contrast"), ("post", "/contrast")),
+    *(("post", "/contrast/{pair_id}/confirm"), ("post", "/contrast/{pair_id}/revise")),
+    *(("get", "/practice/attempt"), ("post", "/practice/answers")),
+    *(("get", "/rounds/{number}/votes"), ("post", "/rounds/{number}/votes/{item_id}")),
+}
+EXPERTS_TOO |= LABELLERS
 FILLED = {
     "slug": "ads",
     "deleted": "gone",
     **dict.fromkeys(("suggestion_id", "number", "item_id", "import_id", "webhook_id", "version", "request_id"), "1"),
     **dict.fromkeys(("user_id", "invitation_id"), "1"),
+    **dict.fromkeys(("assignment_id", "pair_id", "session_id", "token_id"), "1"),
+    "token": "x" * 43,
 }
 PROJECT = "/api/v1/projects/{slug}"
 
@@ -74,6 +85,13 @@ def test_to_an_outsider_the_project_does_not_exist(world, method, path):
     nowhere = call(world.api("outsider"), method, path.replace("{slug}", "no-such-project"))
     assert there.status_code == nowhere.status_code == 404
     assert there.json() == nowhere.json()
+
+
+@pytest.mark.parametrize(("method", "rest"), sorted(LABELLERS))
+def test_what_experts_do_is_for_nobody_else(world, method, rest):
+    world.open_round()
+    for who in ("admin", "site"):
+        assert call(world.api(who), method, PROJECT + rest).status_code == 403
 
 
 @pytest.mark.parametrize("rest", ["/next", "/annotations", "/skip", "/undo"])

@@ -9,8 +9,21 @@ import pytest
 from sqlalchemy import select
 
 from app.db.base import utcnow
-from app.db.tables import ModelVersion, PredictRequest, Project, Round, User
-from app.web.api import schemas
+from app.db.tables import (
+    Annotation,
+    Assignment,
+    BoundaryPair,
+    ConsensusLabel,
+    ModelVersion,
+    PairView,
+    PracticeItem,
+    PredictRequest,
+    Project,
+    Round,
+    User,
+)
+from app.services import accounts
+from app.web.api import account, answers, contrast, practising, schemas
 from tests.factories import make_project
 from tests.services.map_factories import draw_map
 from tests.web.api.test_access import routes
@@ -75,11 +88,32 @@ def test_every_command_is_understood(world, words):
         session.flush()
         asked = {"model_version_id": model.id, "created_by_id": world.users["admin"], "texts": ["Oat milk"]}
         session.add(PredictRequest(project_id=world.project_id, **asked))
-    world.api("admin").post(world.path("/people/invitations"), json={"name": "Grace"})
+    invited = world.api("admin").post(world.path("/people/invitations"), json={"name": "Grace"}).json()
     found = parse(words)
+    found["url"] = found["url"].replace("$INVITATION", invited["link"].rpartition("/")[2])
+    with world.db.write() as session:
+        an_experts_day(session, world, votes="/votes" in found["url"])
     response = world.api(who(found, found["url"])).request(**found)
     # The world stands at one moment of the story: what comes earlier or later in it is refused for that reason alone.
     assert response.status_code in (200, 201, 202, 204, 409), response.text
+
+
+def an_experts_day(session, world, *, votes: bool) -> None:
+    """Another text is answered, the pair has been seen, there is a text to practise; or the votes are wanted."""
+    expert, now = world.users["expert"], utcnow()
+    slot = session.get_one(Assignment, 3)
+    slot.state, slot.expert_id, slot.done_at = "done", expert, now
+    given = {"round_id": slot.round_id, "item_id": slot.item_id, "guideline_version_id": 1}
+    session.add(
+        Annotation(assignment_id=3, expert_id=expert, kind="blind", label=0, idempotency_key="an-answer", **given)
+    )
+    session.add(PairView(pair_id=session.scalar(select(BoundaryPair.id)), expert_id=expert, shown_at=now))
+    session.add(PracticeItem(project_id=world.project_id, position=0, text="Oat milk", label=0, explanation=""))
+    accounts.start_session(session, world.users["admin"], days=1)
+    if votes:
+        round_ = session.get_one(Round, slot.round_id)
+        round_.state, round_.settings = "adjudicating", {"adjudicators": "two_experts"}
+        session.add(ConsensusLabel(round_id=round_.id, item_id=1, source="tie", votes=1, decided_at=now))
 
 
 QUESTION = {"kind": "question", "text": "Does it count?", "key": "a-first-question"}
@@ -101,6 +135,10 @@ def test_the_document_has_a_command_for_every_route():
         path = path.replace("/deleted-projects/gone", "/deleted-projects/{deleted}")
         path = path.replace("/webhooks/1", "/webhooks/{webhook_id}")
         path = path.replace("/people/2", "/people/{user_id}").replace("/invitations/1", "/invitations/{invitation_id}")
+        path = path.replace("/answers/3", "/answers/{assignment_id}").replace("/contrast/1", "/contrast/{pair_id}")
+        path = path.replace("/votes/1", "/votes/{item_id}").replace("/people/3", "/people/{user_id}")
+        path = path.replace("/sessions/1", "/sessions/{session_id}").replace("/tokens/2", "/tokens/{token_id}")
+        path = path.replace("$INVITATION", "{token}")
         documented.add((found["method"].lower(), path))
     assert documented == set(routes())
 
@@ -119,10 +157,15 @@ def test_the_openapi_document_names_describes_and_shows(app, scene):
     assert not [path for path in document["paths"] if not path.startswith("/api/v1/")]
 
 
-@pytest.mark.parametrize("name", ["NewProject", "NewAnnotation", "NewSkip", "NewUndo", "Decision", "Problem"])
-def test_the_examples_in_the_openapi_document_are_valid(name):
-
-    model = getattr(schemas, name)
+@pytest.mark.parametrize(
+    "model",
+    [
+        *(schemas.NewProject, schemas.NewAnnotation, schemas.NewSkip, schemas.NewUndo, schemas.Decision),
+        *(schemas.Problem, answers.ChangedAnswer, contrast.PairRevision, practising.PracticeAnswer),
+        *(account.NewName, account.NewPrefs, account.NewToken),
+    ],
+)
+def test_the_examples_in_the_openapi_document_are_valid(model):
     examples = model.model_json_schema()["examples"]
     assert examples
     for example in examples:

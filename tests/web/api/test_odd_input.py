@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from app.db.tables import Assignment, Project, Round
+from app.db.base import utcnow
+from app.db.tables import Assignment, ConsensusLabel, PracticeItem, Project, Round
 from app.services import accounts
 from tests.factories import make_items
 from tests.web.api.test_projects import NEW
@@ -125,6 +126,36 @@ def test_ties_and_round_actions(reviewed, number, item, value):
 
 
 @IN_A_SHARED_WORLD
+@given(
+    body(label="benign", key="a-good-key", note="x", flagged=True),
+    body(assignment_id=1, label="benign", key="another-key", reason="x"),
+)
+def test_changed_answers_and_revised_pairs(compared, changed, revised):
+    post(compared.api("expert"), compared.path("/answers/1"), changed)
+    post(compared.api("expert"), compared.path("/contrast/1/revise"), revised)
+
+
+@IN_A_SHARED_WORLD
+@given(body(item_id=1, label="benign", attempt=1), body(label="benign", reason="x", clause="y"))
+def test_practice_and_votes(compared, practised, vote):
+    post(compared.api("expert"), compared.path("/practice/answers"), practised)
+    with compared.db.write() as session:
+        session.query(Round).update({"state": "adjudicating", "settings": {"adjudicators": "two_experts"}})
+    post(compared.api("expert"), compared.path("/rounds/1/votes/1"), vote)
+
+
+@IN_A_SHARED_WORLD
+@given(
+    body(name="Grace"),
+    body(language="de", keys={"skip": "x"}, break_minutes=45, swipe=True, notify=True, email_when_work=False),
+    body(name="a token", days=30, scopes=["read"]),
+)
+def test_accounts(world, name, preferences, token):
+    for path, value in (("name", name), ("preferences", preferences), ("tokens", token)):
+        post(world.api("outsider"), f"/api/v1/account/{path}", value)
+
+
+@IN_A_SHARED_WORLD
 @given(st.binary(max_size=40), body(text="text", id=None, meta=["a"]), odd_text, odd_text)
 def test_uploads(world, content, mapping, name, skip):
     name, skip = (text.encode("utf-8", "replace").decode() for text in (name, skip))
@@ -153,6 +184,23 @@ def test_deep_and_huge_json(world, text):
     for who, path in TWO_ROUTES:
         response = world.api(who).post(path, content=text, headers={"Content-Type": "application/json"})
         assert response.status_code in (400, 422)
+
+
+@pytest.fixture
+def compared(world):
+    """A review of whose pair the expert has answered and seen both sides, a tie in it, and a text to practise."""
+    items = world.open_round(4)
+    api = world.api("expert")
+    for turn in range(2):
+        slot = api.post(world.path("/next")).json()["task"]["assignment_id"]
+        given = {"assignment_id": slot, "label": turn, "key": f"answer-{slot}"}
+        assert api.post(world.path("/annotations"), json=given).status_code == 200
+    assert api.post(world.path("/contrast")).json()["pair"]["pair_id"] == 1
+    with world.db.write() as session:
+        session.add(PracticeItem(project_id=world.project_id, position=0, text="exercise", label=0, explanation=""))
+        round_id = session.query(Round.id).scalar()
+        session.add(ConsensusLabel(round_id=round_id, item_id=items[0], source="tie", votes=1, decided_at=utcnow()))
+    return world
 
 
 @pytest.fixture

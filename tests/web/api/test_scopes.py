@@ -8,9 +8,10 @@ from fastapi.testclient import TestClient
 from app.db.base import utcnow
 from app.db.tables import ApiToken
 from app.services import accounts
-from tests.web.api.test_access import call, routes
+from tests.web.api.test_access import LABELLERS, PROJECT, call, routes
 
-LABELLING = {f"/api/v1/projects/{{slug}}/{name}" for name in ("next", "annotations", "skip", "undo")}
+LABELLING = {f"{PROJECT}/{name}" for name in ("next", "annotations", "skip", "undo")}
+LABELLING |= {PROJECT + rest for method, rest in LABELLERS if method == "post"}
 LACKS = "This token may not do that: it lacks '{}'."
 
 
