@@ -34,4 +34,5 @@ ROUTERS: tuple[APIRouter, ...] = (
     export.router,
     webhooks.router,
     people.router,
+    people.whole_router,
 )
