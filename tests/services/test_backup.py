@@ -12,6 +12,7 @@ from app.db.tables import AuditEvent, Item, Project
 from app.errors import Conflict, InvalidInput, Unavailable
 from app.ml.artifacts import ArtifactStore
 from app.services import backup
+from app.services.pool.search import matching
 from tests.db.test_migrate import add_revision
 from tests.factories import make_items, make_project
 from tests.services.alignment_factories import make_history
@@ -114,8 +115,18 @@ def test_a_backup_of_an_older_version_is_migrated(filled, backend, revision, tmp
     assert before.pop("audit_events") == []
     assert [name for name in before if before[name] != after[name]] == []
     assert migrate.differences(other.resolved_database_url) == []
+    assert is_found(other, "wörterb*")
     backup.restore(other, kept, replace=True)
     assert contents(other)["items"] == before["items"]
+
+
+def is_found(settings: Settings, words: str) -> bool:
+    db = Database(settings.resolved_database_url)
+    with db.read() as session:
+        ids, _ = matching(session, words)
+        found = len(session.scalars(ids).all()) == 1
+    db.dispose()
+    return found
 
 
 def test_before_a_migration_the_database_is_kept_and_can_be_put_back(filled, backend, tmp_path, monkeypatch):
