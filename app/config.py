@@ -72,6 +72,10 @@ class Settings(BaseSettings):
     webhook_private_addresses: bool = Field(
         False, description="Let webhooks call http:// and addresses inside the network, such as 10.0.0.1 or localhost."
     )
+    backup_before_migration: bool = Field(
+        True,
+        description="Have 'linecall migrate' keep the database as it was, SQLite beside it, Postgres in data_dir.",
+    )
     deleted_project_days: int = Field(30, ge=1, description="Days for which the pages can undo a project's deletion.")
     log_level: str = Field("INFO", description="Level of the log on standard error.")
 

@@ -1,11 +1,12 @@
 """One large project for every benchmark that needs one, from a seed, written by bulk inserts into an empty database."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psycopg
 from sqlalchemy import insert, select, text
 from sqlalchemy.orm import Session
 
@@ -44,11 +45,29 @@ def database(kind: str, folder: str) -> Iterator[Database]:
 
     server = Server(Path(folder) / "pg", "benchmark")
     try:
-        url = server.url(server.create())
+        url = _named(server.url)
         migrate.upgrade(url)
         yield Database(url)
     finally:
         server.close()
+
+
+def _named(url_of: Callable[[str], str]) -> str:
+    """The URL of the one database in the folder's server, made where it is not there yet."""
+    with psycopg.connect(url_of("postgres"), autocommit=True) as connection:
+        if connection.execute("SELECT 1 FROM pg_database WHERE datname = 'big'").fetchone() is None:
+            connection.execute("CREATE DATABASE big TEMPLATE template0")
+    return url_of("big")
+
+
+def filled(db: Database, n: int) -> int:
+    """``fill``, or the project of ``n`` items that an earlier run has left in a kept folder."""
+    with db.read() as session:
+        known = session.scalars(select(Project)).one_or_none()
+    if known is None:
+        return fill(db, n, np.random.default_rng(0))
+    assert known.item_count == n, f"the kept pool has {known.item_count:,} items"
+    return known.id
 
 
 def fill(db: Database, n: int, rng: np.random.Generator) -> int:

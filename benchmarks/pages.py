@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +27,13 @@ from app.config import Settings
 from app.curation import projection as maps2d
 from app.db.base import utcnow
 from app.db.engine import Database
-from app.db.tables import Item, ModelVersion, Project, Round, RoundItem, User
+from app.db.tables import BoundaryMap, Item, ModelVersion, Project, Round, RoundItem, User
 from app.services import accounts, exports, maps
 from app.services.map_layers import build_layer
 from app.services.zips import zip_blocks
 from app.web.main import create_app
 from benchmarks import browse
-from benchmarks.bigpool import database, fill
+from benchmarks.bigpool import database, filled
 
 PAGES = (
     "guideline",
@@ -92,11 +93,11 @@ def pages(db: Database, folder: str, repeats: int) -> None:
             print(f"  page {page:26} {took:8.1f} ms  {told}", flush=True)
 
 
-def export(db: Database, url: str, n: int) -> None:
+def export(db: Database, url: str, n: int, kinds: Sequence[str]) -> None:
     with db.read() as session:
         reading = _reading(session)
     print(f"  reading the texts alone: {n / reading:,.0f} rows/s", flush=True)
-    for format_ in KINDS:
+    for format_ in kinds:
         command = [sys.executable, "-m", "benchmarks.pages", "--child", url, format_]
         out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         size, seconds, grown, peak = map(float, out.split())
@@ -143,30 +144,46 @@ def _blocks(session: Session, project: Project, format_: str) -> Iterator[bytes]
 KINDS = (*exports.FORMATS, exports.DATASET)
 
 
+def measure(db: Database, folder: str, arguments: argparse.Namespace) -> None:
+    began = time.perf_counter()
+    project_id = filled(db, arguments.items)
+    print(f"{db.engine.dialect.name}, {arguments.items:,} items ({time.perf_counter() - began:.0f} s)", flush=True)
+    if "pages" in arguments.part:
+        if not _has_map(db):
+            took = draw_map(db, project_id, arguments.items, np.random.default_rng(1))
+            print(f"  a map's layer from places and labels: {took:.2f} s", flush=True)
+        pages(db, folder, arguments.repeats)
+    if "browse" in arguments.part:
+        browse.measure(db, project_id, arguments.items, arguments.repeats)
+    if kinds := [kind for kind in KINDS if kind in arguments.part]:
+        export(db, db.engine.url.render_as_string(hide_password=False), arguments.items, kinds)
+
+
+def _has_map(db: Database) -> bool:
+    with db.read() as session:
+        return session.scalar(select(BoundaryMap.id).where(BoundaryMap.state == "done").limit(1)) is not None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts = ["pages", "browse", *KINDS]
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--database", action="append", choices=["sqlite", "postgres"])
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--only-pages", action="store_true", help="no browsing and no exports")
+    parser.add_argument("--part", action="append", choices=parts, help="only this, may be given again; default: all")
+    parser.add_argument("--keep", metavar="FOLDER", help="make the pool here, and use what is there the next time")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
         child(*arguments.child)
         return
+    arguments.part = arguments.part or parts
+    if arguments.keep:
+        Path(arguments.keep).mkdir(parents=True, exist_ok=True)
     for kind in arguments.database or ["sqlite"]:
-        with tempfile.TemporaryDirectory() as folder, database(kind, folder) as db:
-            began = time.perf_counter()
-            project_id = fill(db, arguments.items, np.random.default_rng(0))
-            print(f"{kind}, {arguments.items:,} items (filled in {time.perf_counter() - began:.0f} s)", flush=True)
-            took = draw_map(db, project_id, arguments.items, np.random.default_rng(1))
-            print(f"  a map's layer from places and labels: {took:.2f} s", flush=True)
-            pages(db, folder, arguments.repeats)
-            if arguments.only_pages:
-                db.dispose()
-                continue
-            browse.measure(db, project_id, arguments.items, arguments.repeats)
-            export(db, db.engine.url.render_as_string(hide_password=False), arguments.items)
+        place = nullcontext(arguments.keep) if arguments.keep else tempfile.TemporaryDirectory()
+        with place as folder, database(kind, folder) as db:
+            measure(db, folder, arguments)
             db.dispose()
 
 

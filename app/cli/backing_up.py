@@ -17,7 +17,7 @@ def backup(file: Annotated[Path, typer.Argument(help="The file to write; it must
 
     config = settings()
     with database(config):
-        manifest = backups.write(config, file)
+        manifest = backups.back_up(config, file)
     note(f"{file}: revision {manifest['revision']}, {len(manifest['parts']):,} parts, {file.stat().st_size:,} bytes.")
 
 
@@ -36,3 +36,5 @@ def restore(
     with plain_database_errors(config.resolved_database_url):
         manifest = backups.restore(config, file, replace=replace)
     note(f"Restored what was there at {manifest['made_at']}. Everybody signs in again.")
+    if not manifest.get("artifacts", True):
+        note("It was made before a migration, so it holds no models and embeddings: those that are here stay.")

@@ -512,3 +512,12 @@ class Operations:
                 again=True,
             ),
         )
+
+    def list_whole_audit(self, /, *, search: str = "", before: int | None = None, limit: int = 100) -> AuditPage:
+        """The record of the whole installation (site admins)."""
+        return cast(
+            AuditPage,
+            self._transport.call(
+                "GET", "/api/v1/audit", query={"search": search, "before": before, "limit": limit}, again=True
+            ),
+        )

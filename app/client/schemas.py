@@ -72,6 +72,7 @@ class AuditEntry(TypedDict):
     id: int
     when: str
     who: str | None
+    project: str | None
     action: str
     subject: str
     detail: dict[str, Any]

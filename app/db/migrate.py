@@ -26,25 +26,64 @@ from app.resources import resource
 _LOCK = 7_104_331_902  # any number, as long as it is always the same
 
 
-def upgrade(url: str, revision: str = "head") -> Path | None:
+def copy_beside(connection: Connection, revision: str) -> Path | None:
+    """Copy the SQLite file as it was before this transaction; the write lock is held, so nothing is lost. None for a
+    database that is no file."""
+    if connection.dialect.name != "sqlite" or not connection.engine.url.database:
+        return None
+    source = Path(connection.engine.url.database)
+    target = source.with_name(f"{source.name}.before-{revision}-{stamp()}")
+    try:
+        with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
+            old.backup(new)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    return target
+
+
+def stamp() -> str:
+    """For the name of a backup."""
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+
+
+def upgrade(
+    url: str,
+    revision: str = "head",
+    *,
+    back_up: Callable[[Connection, str], Path | None] = copy_beside,
+    then: Callable[[Connection, str, Path | None], None] | None = None,
+) -> Path | None:
     """Apply the pending revisions in one transaction: all of them, or none.
 
-    Processes that start together wait for one another. An SQLite file that has data and pending revisions is
-    first copied beside itself; the copy's path is returned, else None. Raises Conflict when a newer Linecall made
-    the database.
+    Processes that start together wait for one another. A database that was at a revision before is first backed up
+    by ``back_up``, which is told that revision; what it returns is returned, else None. ``then`` is called after the
+    last revision, in the same transaction. Raises Conflict when a newer Linecall made the database.
     """
+    backup = None
     with migration_connection(url) as connection:
         config = _config(connection)
-        pending = _pending(connection, config)
-        backup = _back_up(connection) if pending and _revision(connection) else None
+        pending, before = _pending(connection, config), _revision(connection)
+        if pending and before:
+            backup = back_up(connection, before)
         command.upgrade(config, revision)
         _check_foreign_keys(connection)
+        if pending and before and then:
+            then(connection, before, backup)
     return backup
 
 
-def rebuild(url: str, revision: str, fill: Callable[[Connection], None], *, replace: bool) -> None:
-    """Make the tables of ``revision``, have ``fill`` write their rows, and migrate them to head, in one transaction.
-    Raises Conflict when a newer Linecall made that revision, or rows are there already and ``replace`` is not given."""
+def rebuild(
+    url: str,
+    revision: str,
+    fill: Callable[[Connection], None],
+    *,
+    replace: bool,
+    then: Callable[[Connection], None] | None = None,
+) -> None:
+    """Make the tables of ``revision``, have ``fill`` write their rows, migrate them to head and call ``then``, in one
+    transaction. Raises Conflict when a newer Linecall made that revision, or rows are there already and ``replace`` is
+    not given."""
     with migration_connection(url) as connection:
         config = _config(connection)
         if revision not in {step.revision for step in ScriptDirectory.from_config(config).walk_revisions()}:
@@ -57,6 +96,8 @@ def rebuild(url: str, revision: str, fill: Callable[[Connection], None], *, repl
         fill(connection)
         command.upgrade(config, "head")
         _check_foreign_keys(connection)
+        if then:
+            then(connection)
 
 
 def downgrade(url: str, revision: str) -> None:
@@ -150,18 +191,6 @@ def _pending(connection: Connection, config: Config) -> list[str]:
             "a newer version made it. Install that version, or restore a backup.",
             revision=done,
         ) from error
-
-
-def _back_up(connection: Connection) -> Path | None:
-    """Copy the SQLite file as it was before this transaction; the write lock is held, so nothing is lost."""
-    if connection.dialect.name != "sqlite" or not connection.engine.url.database:
-        return None
-    source = Path(connection.engine.url.database)
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    target = source.with_name(f"{source.name}.before-{_revision(connection)}-{stamp}")
-    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
-        old.backup(new)
-    return target
 
 
 def _check_foreign_keys(connection: Connection) -> None:

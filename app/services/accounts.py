@@ -151,7 +151,9 @@ def set_password(session: Session, user_id: int, password: str, *, keep: int | N
 
 
 def rename(session: Session, user_id: int, name: str) -> None:
-    session.execute(update(User).where(User.id == user_id).values(name=clean_name(name)))
+    name = clean_name(name)
+    session.execute(update(User).where(User.id == user_id).values(name=name))
+    audit.record(session, "user.renamed", user_id=user_id, subject=name)
 
 
 def set_disabled(session: Session, user: User, *, disabled: bool, now: datetime | None = None) -> None:

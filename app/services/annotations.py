@@ -42,6 +42,7 @@ _FINISH_SLOT = text("""
     UPDATE assignments SET state = 'done', done_at = :now, lease_expires_at = NULL
     WHERE id = :slot AND expert_id = :expert AND state = 'claimed'
       AND round_id = (SELECT id FROM rounds WHERE project_id = :project AND state = 'review')
+      AND NOT EXISTS (SELECT 1 FROM annotations WHERE expert_id = :expert AND idempotency_key = :key)
     RETURNING id, round_id, item_id""").bindparams(bindparam("now", type_=UtcDateTime()))
 _ADD_BLIND = text("""
     INSERT INTO annotations (round_id, item_id, assignment_id, expert_id, kind, label, idempotency_key,
@@ -68,7 +69,7 @@ def submit(
     """
     _check(answer, n_labels)
     now = now or utcnow()
-    slot = _finish_slot(session, project_id, expert_id, answer.assignment_id, now)
+    slot = _finish_slot(session, project_id, expert_id, answer, now)
     if slot is None:
         earlier = _earlier_receipt(session, expert_id, answer)
         if earlier is not None:
@@ -108,11 +109,18 @@ def _check_key(key: str) -> None:
 
 
 def _finish_slot(
-    session: Session, project_id: int, expert_id: int, assignment_id: int, now: datetime
+    session: Session, project_id: int, expert_id: int, answer: Answer, now: datetime
 ) -> tuple[int, int, int] | None:
     """claimed → done, if the slot is this expert's; a lease that ran out does not matter until somebody else
-    takes the slot."""
-    values = {"slot": assignment_id, "expert": expert_id, "project": project_id, "now": now}
+    takes the slot. A key that was used already finishes nothing: its answer may have been taken back since, and what
+    comes again so late must not answer the item anew."""
+    values = {
+        "slot": answer.assignment_id,
+        "expert": expert_id,
+        "project": project_id,
+        "key": answer.key,
+        "now": now,
+    }
     row = session.connection().execute(_FINISH_SLOT, values).first()
     return None if row is None else (row[0], row[1], row[2])
 

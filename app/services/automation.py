@@ -116,5 +116,5 @@ def start_if_due(session: Session, project_id: int) -> int | None:
     if not outlook(session, project).starts:
         return None
     round_ = rounds.start_round(session, project)
-    audit.record(session, "round.started_by_itself", project_id=project.id, subject=f"round {round_.number}")
+    audit.record_turn(session, "round.started_by_itself", round_)
     return round_.number

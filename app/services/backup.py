@@ -2,12 +2,14 @@
 
 A zip with ``tables/NAME.jsonl``, ``artifacts/KEY`` and, last, ``manifest.json``: the schema's revision, the columns,
 and the SHA-256 of every other part. A restore reads and checks all of it before it changes anything, and then changes
-the database in one transaction.
+the database in one transaction. The one that is made before a migration has no artifacts: no migration changes those.
 """
 
 import json
+import logging
 import os
 import secrets
+import sqlite3
 import zipfile
 import zlib
 from datetime import UTC, datetime
@@ -17,26 +19,84 @@ from typing import Any, BinaryIO
 
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
 
 from app.config import Settings
 from app.db import archive, migrate
-from app.db.engine import make_engine, normalise_url
-from app.errors import Conflict, InvalidInput
+from app.db.engine import Database, make_engine, normalise_url
+from app.errors import Conflict, InvalidInput, Unavailable
 from app.ml.artifacts import ArtifactStore
+from app.services import audit
 
+log = logging.getLogger(__name__)
 _FORMAT = 1
 _CHUNK = 1 << 20
 _TORN = "The backup is torn or is none: {}. Nothing was changed."
 
 
-def write(settings: Settings, target: Path) -> dict[str, Any]:
-    """The manifest. The file is there whole or not at all. Raises Conflict for a file that is there already."""
+def back_up(settings: Settings, target: Path) -> dict[str, Any]:
+    """``write`` everything; the audit log has it from then on, as it has every export."""
+    manifest = write(settings, target)
+    db = Database(settings.resolved_database_url, pool_size=1)
+    with db.write() as session:
+        told = {"revision": manifest["revision"], "parts": len(manifest["parts"])}
+        audit.record(session, "backup.written", subject=target.name, **told)
+    db.dispose()
+    return manifest
+
+
+def upgrade(settings: Settings) -> Path | None:
+    """Bring the database to head, with the state before it kept first unless the settings say otherwise: where that
+    is, or None where there was nothing to keep.
+
+    Raises Unavailable, with nothing changed, where it can't be kept.
+    """
+
+    def keep(connection: Connection, revision: str) -> Path | None:
+        return _keep(settings, connection, revision) if settings.backup_before_migration else None
+
+    return migrate.upgrade(settings.resolved_database_url, back_up=keep, then=_record_migration)
+
+
+def _keep(settings: Settings, connection: Connection, revision: str) -> Path | None:
+    """SQLite's file is copied. On Postgres another connection reads what was committed; whoever still writes with the
+    version before does so into the database, but not into the backup."""
+    try:
+        if connection.dialect.name == "sqlite":
+            return migrate.copy_beside(connection, revision)
+        target = settings.data_dir / "backups" / f"before-{revision}-{migrate.stamp()}.zip"
+        log.warning("Before the migration the database is backed up to %s", target.absolute())
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write(settings, target, artifacts=False)
+    except (OSError, sqlite3.Error) as error:
+        raise Unavailable(
+            f"The database could not be backed up before the migration, so nothing was changed: {error}. "
+            "LINECALL_BACKUP_BEFORE_MIGRATION=false migrates without a backup."
+        ) from error
+    return target.absolute()
+
+
+def _record_migration(connection: Connection, before: str, kept: Path | None) -> None:
+    subject = f"{before} to {migrate.head()}"
+    _record(connection, "database.migrated", subject=subject, backup=kept.name if kept else None)
+
+
+def _record(connection: Connection, action: str, *, subject: str, **detail: Any) -> None:
+    """In the transaction of the connection, which its owner ends."""
+    with Session(connection, join_transaction_mode="rollback_only") as session:
+        audit.record(session, action, subject=subject, **detail)
+        session.commit()
+
+
+def write(settings: Settings, target: Path, *, artifacts: bool = True) -> dict[str, Any]:
+    """The manifest. The file is there whole or not at all, and for its owner alone, since it holds all that anybody
+    has said. Raises Conflict for a file that is there already."""
     if target.exists():
         raise Conflict(f"{target} is there already.")
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
-        with draft.open("xb") as file:
-            manifest = _write(settings, file)
+        with open(draft, "xb", opener=_for_owner) as file:
+            manifest = _write(settings, file, artifacts)
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, target)
@@ -45,9 +105,14 @@ def write(settings: Settings, target: Path) -> dict[str, Any]:
     return manifest
 
 
-def _write(settings: Settings, file: BinaryIO) -> dict[str, Any]:
+def _for_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _write(settings: Settings, file: BinaryIO, artifacts: bool) -> dict[str, Any]:
     url, store = settings.resolved_database_url, ArtifactStore(settings.resolved_artifacts_url)
     manifest: dict[str, Any] = {"format": _FORMAT, "made_at": datetime.now(UTC).isoformat(), "parts": {}}
+    manifest["artifacts"] = artifacts
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as target:
         engine = make_engine(url, pool_size=1)
         isolation = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
@@ -58,7 +123,9 @@ def _write(settings: Settings, file: BinaryIO) -> dict[str, Any]:
                 lines = (line.encode() + b"\n" for line in archive.read_rows(connection, name, kinds))
                 _add(target, manifest, f"tables/{name}.jsonl", lines)
         engine.dispose()
-        for key in store.list():  # after the rows: files are never changed, so all that the rows name is there
+        for key in (
+            store.list() if artifacts else ()
+        ):  # after the rows: files are never changed, so all that the rows name is there
             with store.open_read(key) as source:
                 _add(target, manifest, f"artifacts/{key}", iter(lambda: source.read(_CHUNK), b""))
         target.writestr("manifest.json", json.dumps(manifest))
@@ -83,7 +150,7 @@ def restore(settings: Settings, source: Path, *, replace: bool = False) -> dict[
     try:
         with zipfile.ZipFile(source) as backup:
             manifest = _checked(backup)
-            _put_back(settings, backup, manifest, replace)
+            _put_back(settings, backup, manifest, replace, source.name)
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise InvalidInput(_TORN.format(error), field="file") from error
     return manifest
@@ -110,39 +177,56 @@ def _checked(backup: zipfile.ZipFile) -> dict[str, Any]:
     return manifest
 
 
-def _put_back(settings: Settings, backup: zipfile.ZipFile, manifest: dict[str, Any], replace: bool) -> None:
+def _put_back(
+    settings: Settings, backup: zipfile.ZipFile, manifest: dict[str, Any], replace: bool, name: str
+) -> None:  # fmt: skip
     store, added = ArtifactStore(settings.resolved_artifacts_url), list[str]()
 
     def fill(connection: Connection) -> None:
         keys = archive.drop_foreign_keys(connection)
-        for name, kinds in manifest["tables"].items():
-            with backup.open(f"tables/{name}.jsonl") as lines:
-                archive.write_rows(connection, name, kinds, lines)
+        for table, kinds in manifest["tables"].items():
+            with backup.open(f"tables/{table}.jsonl") as lines:
+                archive.write_rows(connection, table, kinds, lines)
         for statement in keys:
             connection.execute(text(statement))
-        for name in manifest["parts"]:
-            key = name.removeprefix("artifacts/")
-            if key != name and not store.exists(key):
+        for part in manifest["parts"]:
+            key = part.removeprefix("artifacts/")
+            if key != part and not store.exists(key):
                 added.append(key)
-                store.put_bytes(key, backup.read(name))
+                store.put_bytes(key, backup.read(part))
+
+    def then(connection: Connection) -> None:
+        about = {"made_at": manifest["made_at"], "revision": manifest["revision"], "replaced": replace}
+        _record(connection, "backup.restored", subject=name, **about)
         _forget_workflows(settings, connection)
 
     try:
-        migrate.rebuild(settings.resolved_database_url, manifest["revision"], fill, replace=replace)
+        migrate.rebuild(settings.resolved_database_url, manifest["revision"], fill, replace=replace, then=then)
     except BaseException:
         for key in added:
             store.remove(key)
+        _take_back(settings)
         raise
+    for path, _ in _set_aside(settings):
+        path.unlink(missing_ok=True)
 
 
 def _forget_workflows(settings: Settings, connection: Connection) -> None:
     """What is remembered of workflows tells of the rows that were there before. A round that was under way begins its
-    stage anew."""
+    stage anew.
+
+    This comes last before the commit, and not after it: a restored round whose workflow is remembered as finished
+    would never go on, while one that is forgotten although the commit fails does some work twice. With SQLite not even
+    that happens (the file is set aside until the commit), nor where the schema is in the database that is restored;
+    only a Postgres of its own forgets at once.
+    """
     url = normalise_url(settings.resolved_workflow_url)
     statement = "DROP SCHEMA IF EXISTS dbos CASCADE"
     if url.startswith("sqlite:///"):
-        for ending in ("", "-wal", "-shm"):
-            Path(url.removeprefix("sqlite:///") + ending).unlink(missing_ok=True)
+        for aside, path in _set_aside(settings):
+            aside.unlink(missing_ok=True)
+            if path.exists():
+                path.rename(aside)
     elif make_url(url) == make_url(normalise_url(settings.resolved_database_url)):
         connection.execute(text(statement))
     else:
@@ -150,3 +234,18 @@ def _forget_workflows(settings: Settings, connection: Connection) -> None:
         with engine.begin() as other:
             other.execute(text(statement))
         engine.dispose()
+
+
+def _set_aside(settings: Settings) -> list[tuple[Path, Path]]:
+    """Where the files of an SQLite database of workflows lie until the commit, each beside where it belongs."""
+    url = normalise_url(settings.resolved_workflow_url)
+    if not url.startswith("sqlite:///"):
+        return []
+    paths = [Path(url.removeprefix("sqlite:///") + ending) for ending in ("", "-wal", "-shm")]
+    return [(path.with_name(f"{path.name}.aside"), path) for path in paths]
+
+
+def _take_back(settings: Settings) -> None:
+    for aside, path in _set_aside(settings):
+        if aside.exists() and not path.exists():
+            aside.rename(path)

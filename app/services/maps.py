@@ -176,9 +176,7 @@ def redraw(session: Session, round_: Round, side: Side, *, user_id: int | None =
     if row is None or row.state != "failed":
         raise Conflict("Only a map that could not be drawn can be drawn again.")
     row.state, row.error, row.attempt = "wanted", None, row.attempt + 1
-    audit.record(
-        session, "map.redrawn", user_id=user_id, project_id=round_.project_id, subject=f"round {round_.number}"
-    )
+    audit.record_turn(session, "map.redrawn", round_, user_id=user_id)
 
 
 # --- what a page reads ---------------------------------------------------------------------------------------------

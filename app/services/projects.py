@@ -190,7 +190,9 @@ def update_project(
     labels: list[str] | None = None,
     user_id: int | None = None,
 ) -> None:
-    """Labels can change only until something has been labelled: an answer is stored as a label's position."""
+    """Labels can change only until something has been labelled: an answer is stored as a label's position. The audit
+    log has what was changed, as it was before and as it is now."""
+    before = _shown(project)
     if labels is not None and clean_labels(labels) != project.labels:
         if has_model_or_round(session, project.id):
             raise Conflict("The labels can't change once a round has started.", field="labels")
@@ -203,7 +205,13 @@ def update_project(
         if settings.prelabel != project.settings.get("prelabel"):
             model_sources.check(session, project.labels, settings.prelabel, user_id)
         project.settings = settings.model_dump()
-    audit.record(session, "project.changed", user_id=user_id, project_id=project.id, subject=project.slug)
+    changed = {name: [before.get(name), now] for name, now in _shown(project).items() if now != before.get(name)}
+    audit.record(session, "project.changed", user_id=user_id, project_id=project.id, subject=project.slug, **changed)
+
+
+def _shown(project: Project) -> dict[str, Any]:
+    """All that can change; a setting that was never stored has its default."""
+    return {"name": project.name, "labels": list(project.labels)} | settings_of(project).model_dump()
 
 
 def has_model_or_round(session: Session, project_id: int) -> bool:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from app.db.base import UtcDateTime, utcnow
 from app.db.tables import Annotation, Assignment, Membership, Project, Round, RoundItem, User
 from app.db.tables.review import UNANSWERED
-from app.services import reveals, webhooks
+from app.services import audit, reveals, webhooks
 
 _CLAIM_ATTEMPTS = 5
 AHEAD = 4  # items beyond the one in hand that a page holds, so that the next is there at once, online or not
@@ -303,7 +303,9 @@ def close_if_answered(session: Session, round_id: int, *, now: datetime | None =
     ).first()
     if closed is None:
         return False
-    webhooks.tell(session, session.get_one(Round, round_id, populate_existing=True), "review.finished", early=False)
+    round_ = session.get_one(Round, round_id, populate_existing=True)
+    audit.record_turn(session, "review.finished", round_)
+    webhooks.tell(session, round_, "review.finished", early=False)
     return True
 
 

@@ -148,7 +148,7 @@ def start_round(
     except IntegrityError as error:
         raise Conflict("A round is open already. Finish or cancel it first.") from error
     chosen = {} if base_version is None else {"base_version": base_version}
-    audit.record(session, "round.started", user_id=user_id, project_id=project.id, subject=f"round {number}", **chosen)
+    audit.record_turn(session, "round.started", round_, user_id=user_id, **chosen)
     webhooks.tell(session, round_, "round.started")
     return round_
 
@@ -175,7 +175,7 @@ def close_review(session: Session, round_: Round, *, user_id: int | None = None,
     _close_slots(session, round_.id)
     round_.state = "concluding"
     round_.review_closed_at = now or utcnow()
-    _audit(session, "round.review_closed_early", round_, user_id)
+    audit.record_turn(session, "round.review_closed_early", round_, user_id=user_id)
     webhooks.tell(session, round_, "review.finished", early=True)
 
 
@@ -192,7 +192,7 @@ def cancel(session: Session, round_: Round, *, user_id: int | None = None, now: 
     )
     round_.state, round_.paused_at = "cancelled", None
     round_.finished_at = now or utcnow()
-    _audit(session, "round.cancelled", round_, user_id)
+    audit.record_turn(session, "round.cancelled", round_, user_id=user_id)
     webhooks.tell(session, round_, "round.cancelled")
 
 
@@ -211,7 +211,7 @@ def retry(session: Session, round_: Round, *, from_stage: str | None = None, use
     _read_settings_again(session, round_)
     round_.state, round_.failed_state, round_.error = round_.failed_state, None, None
     round_.attempt += 1
-    _audit(session, "round.retried", round_, user_id)
+    audit.record_turn(session, "round.retried", round_, user_id=user_id)
 
 
 _PAUSABLE = ("preparing", "review", "concluding")
@@ -224,7 +224,7 @@ def pause(session: Session, round_: Round, *, user_id: int | None = None, now: d
         raise Conflict("This round has nothing under way that could be paused.")
     if round_.paused_at is None:
         round_.paused_at = now or utcnow()
-        _audit(session, "round.paused", round_, user_id)
+        audit.record_turn(session, "round.paused", round_, user_id=user_id)
         webhooks.tell(session, round_, "round.paused")
 
 
@@ -238,7 +238,7 @@ def resume(session: Session, round_: Round, *, user_id: int | None = None) -> No
     round_.paused_at = None
     if round_.state != "review":
         round_.attempt += 1  # the workflow that was paused has ended; this makes the next one's id
-    _audit(session, "round.resumed", round_, user_id)
+    audit.record_turn(session, "round.resumed", round_, user_id=user_id)
     webhooks.tell(session, round_, "round.resumed")
 
 
@@ -291,10 +291,6 @@ def _close_slots(session: Session, round_id: int) -> None:
         .values(state="closed", lease_expires_at=None)
         .execution_options(synchronize_session=False)
     )
-
-
-def _audit(session: Session, action: str, round_: Round, user_id: int | None) -> None:
-    audit.record(session, action, user_id=user_id, project_id=round_.project_id, subject=f"round {round_.number}")
 
 
 def adjudicate(
@@ -357,7 +353,7 @@ def leave_ties_out(session: Session, round_: Round, *, user_id: int | None = Non
         raise Conflict("This round is not waiting for decisions.")
     round_.ties_left_out = True
     _conclude_again(round_)
-    _audit(session, "ties.left_out", round_, user_id)
+    audit.record_turn(session, "ties.left_out", round_, user_id=user_id)
 
 
 def _conclude_again(round_: Round) -> None:

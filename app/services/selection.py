@@ -12,7 +12,7 @@ from app.curation.splits import TRAIN
 from app.db.base import utcnow
 from app.db.tables import Assignment, BoundaryPair, ConsensusLabel, Item, Round, RoundItem
 from app.errors import Conflict
-from app.services import messages, webhooks
+from app.services import audit, messages, webhooks
 from app.services.predictions import Predictions
 
 
@@ -70,6 +70,7 @@ def open_review(session: Session, round_: Round, plan: RoundPlan, model: Predict
     _store_slots(session, round_, plan, ids)
     round_.state, round_.review_opened_at = "review", utcnow()
     messages.announce_review(session, round_)
+    audit.record_turn(session, "review.opened", round_, items=len(plan.items))
     webhooks.tell(session, round_, "review.opened", items=len(plan.items))
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from app.db.base import utcnow
 from app.db.tables import Round, StageRun
 from app.errors import RoundCancelled, RoundPaused
-from app.services import webhooks
+from app.services import audit, webhooks
 
 _MAX_MESSAGE = 2000
 
@@ -104,7 +104,9 @@ def fail(
         .values(state="failed", message=message, finished_at=now or utcnow())
         .execution_options(synchronize_session=False)
     )
-    webhooks.tell(session, session.get_one(Round, round_id, populate_existing=True), "round.failed", phase=phase)
+    round_ = session.get_one(Round, round_id, populate_existing=True)
+    audit.record_turn(session, "round.failed", round_, error=message)
+    webhooks.tell(session, round_, "round.failed", phase=phase)
     return True
 
 

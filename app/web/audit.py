@@ -8,34 +8,55 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from sqlalchemy.orm import Session
 
+from app.db.engine import Database
 from app.services import audit
 from app.services.exports.files import defuse
-from app.web.deps import AdminAccess, Db, ReadSession
+from app.web.deps import AdminAccess, Db, ReadSession, SiteAdmin
 from app.web.render import render
 
-router = APIRouter(prefix="/p/{slug}/audit")
+router = APIRouter()
 Words = Annotated[str, Query(max_length=200)]
+Before = Annotated[int | None, Query(ge=1, lt=2**31)]
 _PAGE = 50
 _BLOCK = 1000
-COLUMNS = ("id", "when", "who", "action", "subject", "detail")
+COLUMNS = ("id", "when", "who", "project", "action", "subject", "detail")
 
 
-@router.get("", name="audit")
-def page(
-    request: Request,
-    access: AdminAccess,
-    session: ReadSession,
-    q: Words = "",
-    before: Annotated[int | None, Query(ge=1, lt=2**31)] = None,
+@router.get("/p/{slug}/audit", name="audit")
+def page(request: Request, access: AdminAccess, session: ReadSession, q: Words = "", before: Before = None) -> Response:
+    here = [str(request.app.url_path_for(name, slug=access.project.slug)) for name in ("audit", "audit_csv")]
+    return _page(request, session, access.project.id, here, q, before)
+
+
+@router.get("/audit", name="whole_audit")
+def whole_page(request: Request, _: SiteAdmin, session: ReadSession, q: Words = "", before: Before = None) -> Response:
+    """Accounts, backups and every project, for those who run the installation."""
+    here = [str(request.app.url_path_for(name)) for name in ("whole_audit", "whole_audit_csv")]
+    return _page(request, session, None, here, q, before)
+
+
+def _page(
+    request: Request, session: Session, project_id: int | None, here: list[str], search: str, before: int | None
 ) -> Response:
-    found = audit.entries(session, access.project.id, search=q, before=before, limit=_PAGE)
+    found = audit.entries(session, project_id, search=search, before=before, limit=_PAGE)
     more = found[-1].event.id if len(found) == _PAGE else None
-    return render(request, "audit.html", entries=found, search=q, more=more, before=before)
+    place = {"address": here[0], "csv": here[1], "whole": project_id is None}
+    return render(request, "audit.html", entries=found, search=search, more=more, before=before, **place)
 
 
-@router.get(".csv", name="audit_csv")
+@router.get("/p/{slug}/audit.csv", name="audit_csv")
 def as_csv(access: AdminAccess, db: Db, q: Words = "") -> Response:
+    return _csv(db, access.project.id, q, f"{access.project.slug}-audit")
+
+
+@router.get("/audit.csv", name="whole_audit_csv")
+def whole_as_csv(_: SiteAdmin, db: Db, q: Words = "") -> Response:
+    return _csv(db, None, q, "linecall-audit")
+
+
+def _csv(db: Database, project_id: int | None, search: str, name: str) -> Response:
     """All that the search finds, in blocks: memory stays flat."""
 
     def blocks() -> Iterator[str]:
@@ -45,7 +66,7 @@ def as_csv(access: AdminAccess, db: Db, q: Words = "") -> Response:
         before: int | None = None
         while True:
             with db.read() as session:
-                found = audit.entries(session, access.project.id, search=q, before=before, limit=_BLOCK)
+                found = audit.entries(session, project_id, search=search, before=before, limit=_BLOCK)
             writer.writerows([defuse(value) for value in _row(entry)] for entry in found)
             yield out.getvalue()
             out.seek(0)
@@ -54,11 +75,12 @@ def as_csv(access: AdminAccess, db: Db, q: Words = "") -> Response:
                 return
             before = found[-1].event.id
 
-    headers = {"Content-Disposition": f'attachment; filename="{access.project.slug}-audit.csv"'}
+    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
     return StreamingResponse(blocks(), media_type="text/csv; charset=utf-8", headers=headers)
 
 
 def _row(entry: audit.Entry) -> tuple[str, ...]:
     event = entry.event
     detail = json.dumps(event.detail, ensure_ascii=False) if event.detail else ""
-    return str(event.id), event.created_at.isoformat(), entry.person or "", event.action, event.subject, detail
+    when, who, where = event.created_at.isoformat(), entry.person or "", entry.project or ""
+    return str(event.id), when, who, where, event.action, event.subject, detail

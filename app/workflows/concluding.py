@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from app.db.base import utcnow
 from app.db.tables import Round
 from app.errors import RoundCancelled
-from app.services import decisions, evaluation, rounds, stages, webhooks
+from app.services import audit, decisions, evaluation, rounds, stages, webhooks
 from app.workflows.context import begin_stage, context, pool_embeddings, round_facts
 
 
@@ -26,7 +26,9 @@ def decide(round_id: int, attempt: int) -> bool:
         ties = decisions.decide(session, round_, len(facts.labels))
         if rounds.ties_left(session, round_) and not round_.ties_left_out:
             round_.state = "adjudicating"
-            webhooks.tell(session, round_, "ties.waiting", items=rounds.ties_left(session, round_))
+            waiting = rounds.ties_left(session, round_)
+            audit.record_turn(session, "ties.waiting", round_, items=waiting)
+            webhooks.tell(session, round_, "ties.waiting", items=waiting)
             return False
         split = decisions.assign_splits(session, round_, embeddings)
         left_out = f"; {ties} ties left out" if ties else ""
@@ -54,6 +56,7 @@ def evaluate(round_id: int) -> None:
         evaluation.store(session, round_, scored)
         stages.finish(session, round_id, "evaluate", message=scored.advice.reason)
         round_.state, round_.finished_at, round_.paused_at = "done", utcnow(), None
+        audit.record_turn(session, "round.done", round_, advice=round_.advice, reason=round_.advice_reason)
         webhooks.tell_of_end(session, round_)
 
     here.db.run_write(work)

@@ -129,6 +129,18 @@ def test_the_same_key_twice_is_one_answer(db):
     assert count(db, Annotation) == 1
 
 
+def test_an_answer_that_comes_again_after_it_was_taken_back_stays_taken_back(db):
+    review = open_review(db)
+    expert = review.experts[0]
+    task = claim(db, review, expert)
+    first = answer(db, review, expert, task, key="sent-twice-key")
+    assert undo(db, review, expert)
+    late = answer(db, review, expert, task, key="sent-twice-key")
+    assert (late.annotation_id, late.replayed) == (first.annotation_id, True)
+    assert claim(db, review, expert) == task
+    assert not answer(db, review, expert, task, key="another-key").replayed
+
+
 def test_the_same_key_with_another_label_is_a_conflict(db):
     review = open_review(db)
     task = claim(db, review, review.experts[0])

@@ -5,7 +5,8 @@ import io
 
 import pytest
 
-from app.services import audit
+from app.services import accounts, audit
+from tests.web.conftest import PASSWORD
 
 
 def test_an_admin_reads_searches_and_takes_it_away(scene):
@@ -19,6 +20,27 @@ def test_an_admin_reads_searches_and_takes_it_away(scene):
     assert "thing.done" not in admin.get(scene.path("/audit?q=invitation")).text
     rows = list(csv.DictReader(io.StringIO(admin.get(scene.path("/audit.csv")).text)))
     assert {row["subject"] for row in rows if row["action"] == "thing.done"} == {"'=1+1 <b>"}
+
+
+def test_a_site_admin_reads_what_belongs_to_no_project_and_nobody_else_does(scene):
+    with scene.db.write() as session:
+        accounts.create_user(
+            session, email="site@example.org", name="Site", password=PASSWORD, is_site_admin=True
+        )  # fmt: skip
+        audit.record(session, "round.done", project_id=scene.project_id)
+    site = scene.browser("site")
+    assert '"/audit"' in site.get("/").text
+    page = site.get("/audit").text
+    assert "site@example.org" in page
+    assert f"<td>{scene.slug}</td>" in page
+    assert "round.done" not in site.get("/audit?q=user.created").text
+    rows = list(csv.DictReader(io.StringIO(site.get("/audit.csv?q=round").text)))
+    assert [(row["action"], row["project"]) for row in rows] == [("round.done", scene.slug)]
+    assert [entry["project"] for entry in site.get("/api/v1/audit?search=round").json()["entries"]] == [scene.slug]
+    assert '"/audit"' not in scene.browser("admin").get("/").text
+    for who, status in (("admin", 403), ("expert", 403), ("outsider", 403), (None, 303)):
+        assert scene.browser(who).get("/audit").status_code == status
+        assert scene.browser(who).get("/audit.csv").status_code == status
 
 
 @pytest.mark.parametrize(("who", "status"), [("expert", 403), ("outsider", 404), (None, 303)])

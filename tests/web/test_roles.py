@@ -242,6 +242,9 @@ TABLE = {
     """,
     "site": """
         GET /projects/new
+        GET /audit
+        GET /audit.csv
+        GET /api/v1/audit
         POST /projects
         POST /api/v1/projects
     """,

@@ -12,9 +12,11 @@ NAME = "items_search"  # and what FTS5 keeps beside it: items_search_data, items
 _INDEX = "ix_items_search"
 ITEMS_SEARCH = table(NAME, column("rowid", Integer))  # SQLite's; a row's id is its item's
 
+# A beginning of one of the lengths in ``prefix`` is a list of its own; for any other, the lists of all words that begin
+# so are merged before the first item is there.
 _SQLITE = (
     "CREATE VIRTUAL TABLE items_search USING fts5"
-    "(text, content='items', content_rowid='id', tokenize=\"unicode61 remove_diacritics 2\", prefix='3')",
+    "(text, content='items', content_rowid='id', tokenize=\"unicode61 remove_diacritics 2\", prefix='2 3 4 5 6')",
     "CREATE TRIGGER items_search_insert AFTER INSERT ON items BEGIN "
     "INSERT INTO items_search(rowid, text) VALUES (new.id, new.text); END",
     "CREATE TRIGGER items_search_delete AFTER DELETE ON items BEGIN "

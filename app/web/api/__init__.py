@@ -48,4 +48,5 @@ ROUTERS: tuple[APIRouter, ...] = (
     practising.router,
     votes.router,
     account.router,
+    people.whole_router,
 )

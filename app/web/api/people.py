@@ -12,9 +12,15 @@ from app.services.accounts import Role
 from app.services.projects import ProjectSettings
 from app.web.api.common import Id, api_router, errors
 from app.web.api.schemas import LARGEST_ID, Body, Given
-from app.web.deps import AdminAccess, AppSettings, ReadSession, SignedIn, WriteSession
+from app.web.deps import AdminAccess, AppSettings, ReadSession, SignedIn, SiteAdmin, WriteSession
 
 router = api_router("People")
+whole_router = api_router("People", "/audit")
+
+
+Searched = Annotated[str, Query(max_length=200)]
+Before = Annotated[int | None, Query(ge=1, le=LARGEST_ID)]
+Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
 class Member(Given):
@@ -81,6 +87,7 @@ class AuditEntry(Given):
     id: int
     when: datetime
     who: str | None = Field(description="Null: the software itself, or the command line.")
+    project: str | None = Field(description="Its slug; null: something of the installation, such as an account.")
     action: str
     subject: str
     detail: dict[str, Any]
@@ -198,19 +205,28 @@ def change_settings(access: AdminAccess, session: WriteSession, body: Changed) -
 
 @router.get("/audit", summary="The record of who changed what, newest first")
 def list_audit(
-    access: AdminAccess,
-    session: ReadSession,
-    search: Annotated[str, Query(max_length=200)] = "",
-    before: Annotated[int | None, Query(ge=1, le=LARGEST_ID)] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    access: AdminAccess, session: ReadSession, search: Searched = "", before: Before = None, limit: Limit = 100
 ) -> AuditPage:
-    """``search`` looks in action, subject and name."""
-    found = audit.entries(session, access.project.id, search=search, before=before, limit=limit)
+    """``search`` looks in action, subject, details and name."""
+    return _audit_page(session, access.project.id, search, before, limit)
+
+
+@whole_router.get("", summary="The record of the whole installation (site admins)")
+def list_whole_audit(
+    _: SiteAdmin, session: ReadSession, search: Searched = "", before: Before = None, limit: Limit = 100
+) -> AuditPage:
+    """Accounts, backups and every project. ``search`` looks in action, subject, details and name."""
+    return _audit_page(session, None, search, before, limit)
+
+
+def _audit_page(session: Session, project_id: int | None, search: str, before: int | None, limit: int) -> AuditPage:
+    found = audit.entries(session, project_id, search=search, before=before, limit=limit)
     entries = [
         AuditEntry(
             id=entry.event.id,
             when=entry.event.created_at,
             who=entry.person,
+            project=entry.project,
             action=entry.event.action,
             subject=entry.event.subject,
             detail=entry.event.detail or {},
