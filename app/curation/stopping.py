@@ -158,12 +158,18 @@ def _both(last: RoundFigures) -> str:
 def _figure(estimate: Estimate) -> str:
     if estimate.value is None:
         return "undefined"
+    value = _minus(f"{estimate.value:z.2f}")
     if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:z.2f} (no interval, n = {estimate.n})"
-    return f"{estimate.value:z.2f} ({estimate.low:z.2f} to {estimate.high:z.2f}, n = {estimate.n})"
+        return f"{value} (no interval, n = {estimate.n})"
+    return f"{value} ({_minus(f'{estimate.low:z.2f} to {estimate.high:z.2f}')}, n = {estimate.n})"
 
 
 def _signed(estimate: Estimate) -> str:
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return _figure(estimate)
-    return f"{estimate.value:+z.2f} ({estimate.low:+z.2f} to {estimate.high:+z.2f})"
+    return _minus(f"{estimate.value:+z.2f} ({estimate.low:+z.2f} to {estimate.high:+z.2f})")
+
+
+def _minus(figures: str) -> str:
+    """With true minus signs: a hyphen between two figures reads as a range."""
+    return figures.replace("-", "\u2212")
