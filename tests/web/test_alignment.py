@@ -68,7 +68,8 @@ def test_what_one_more_round_may_bring_has_its_interval(scene, history):
             Evaluation.measure == "kappa",
             Evaluation.subject.startswith("model:"),
         )
-        for row, value in zip(list(session.scalars(kappas.order_by(Evaluation.id)))[-3:], (0.3, 0.4, 0.51), strict=True):
+        newest = list(session.scalars(kappas.order_by(Evaluation.id)))[-3:]
+        for row, value in zip(newest, (0.3, 0.4, 0.51), strict=True):
             row.value = value
     page = " ".join(scene.browser("admin").get(f"/p/{history.slug}/alignment").text.split())
     assert "<strong>+0.05</strong> kappa, from 186 to 248 fine-tuning labels" in page
