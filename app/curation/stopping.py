@@ -146,7 +146,7 @@ def _disagree_reason(internal: Estimate) -> str:
 
 
 def _label_quality(internal: Estimate) -> str:
-    if internal.value is None or internal.value >= GOOD_LABELS:
+    if internal.value is None or round(internal.value, 2) >= GOOD_LABELS:  # as it is shown: never "0.80 is below 0.80"
         return ""
     return f" (experts are below the {GOOD_LABELS:.2f} at which expert labels were seen to beat a crowd's)"
 

@@ -82,7 +82,7 @@ def test_experts_who_clearly_disagree_are_told_so_at_once():
     assert advise([unsure]).kind == "continue"
 
 
-@pytest.mark.parametrize(("internal", "said"), [(0.6, True), (0.85, False)])
+@pytest.mark.parametrize(("internal", "said"), [(0.6, True), (0.794, True), (0.796, False), (0.85, False)])
 def test_label_quality_below_the_published_bar_is_mentioned(internal, said):
     advice = advise([figures(internal=internal, model=0.5), figures(internal=internal, model=0.5)])
     assert advice.kind == "continue"
