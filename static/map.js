@@ -167,6 +167,7 @@ function prepare() {
 document.addEventListener("pointermove", later);
 document.addEventListener("keydown", walk);
 document.addEventListener("focusin", arrive);
+window.addEventListener("resize", hide);
 document.addEventListener("click", (event) => open(event).catch(console.error));
 document.addEventListener("input", (event) => {
   const slider = event.target.closest("[data-shown-by]");

@@ -56,7 +56,9 @@ def add(
 ) -> Response:
     """The secret is shown in this very answer and never again."""
     values = {"address": address}
-    again = form_errors(lambda errors: _page(request, db, settings, access, errors=errors, values=values, chosen=events))
+    again = form_errors(
+        lambda errors: _page(request, db, settings, access, errors=errors, values=values, chosen=events)
+    )
     with again, db.write() as session:
         hook, secret = webhooks.add(
             session, settings, access.project.id, address, events, user_id=access.user.id
