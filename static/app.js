@@ -47,5 +47,15 @@ document.addEventListener("submit", (event) => {
   if (question && !window.confirm(question)) event.preventDefault();
 });
 
+// On a phone the project's pages do not fit into one line: the present one is never outside it.
+function showPresentTab() {
+  const tab = document.querySelector("nav.tabs a[aria-current]");
+  if (!tab) return;
+  const row = tab.closest("ul");
+  const [inner, outer] = [tab.getBoundingClientRect(), row.getBoundingClientRect()];
+  row.scrollLeft += inner.left + inner.width / 2 - outer.left - outer.width / 2;
+}
+
 document.addEventListener("htmx:load", (event) => prepare(event.detail.elt));
+showPresentTab();
 prepare(document);

@@ -52,6 +52,7 @@ async function textOf(map, id) {
   return texts.get(id);
 }
 
+// Beside the pointer, or beside the dot that has the focus.
 async function tell(map, event) {
   const [first] = await pointedAt(map, event);
   asked = first?.id ?? null;
@@ -72,6 +73,49 @@ function hide() {
   asked = null;
   const tip = document.querySelector(".map-tip");
   if (tip) tip.hidden = true;
+}
+
+// --- by keyboard: one dot is in the page's order of tabs, and arrows go on from it ---
+
+const AHEAD = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+function centre(link) {
+  const dot = link.firstElementChild;
+  return [dot.cx.baseVal.value, dot.cy.baseVal.value];
+}
+
+// The nearest dot that lies in the arrow's direction; what lies to the side of it counts as twice as far.
+function neighbour(from, [right, down]) {
+  const [x, y] = centre(from);
+  let best = null;
+  for (const link of from.closest("svg").querySelectorAll("a")) {
+    const [dx, dy] = [centre(link)[0] - x, centre(link)[1] - y];
+    const [ahead, aside] = [dx * right + dy * down, Math.abs(dx * down) + Math.abs(dy * right)];
+    if (ahead <= 0 || ahead < aside / 2) continue;
+    const far = ahead + 2 * aside;
+    if (!best || far < best.far) best = { link, far };
+  }
+  return best?.link;
+}
+
+function walk(event) {
+  const link = event.target.closest?.("svg.map a");
+  if (!link) return;
+  if (event.key === "Escape") hide();
+  if (!(event.key in AHEAD)) return;
+  event.preventDefault();
+  neighbour(link, AHEAD[event.key])?.focus();
+}
+
+function arrive(event) {
+  const link = event.target.closest?.("svg.map a");
+  if (!link) return hide();
+  for (const other of link.closest("svg").querySelectorAll('a[tabindex="0"]')) other.setAttribute("tabindex", "-1");
+  link.setAttribute("tabindex", "0");
+  if (!link.matches(":focus-visible")) return; // the pointer tells by itself
+  const box = link.getBoundingClientRect();
+  const [clientX, clientY] = [box.left + box.width / 2, box.top + box.height / 2];
+  tell(shownMap(), { target: link.firstElementChild, clientX, clientY }).catch(console.error);
 }
 
 function later(event) {
@@ -108,6 +152,7 @@ async function savePng(name) {
 
 function prepare() {
   hide();
+  shownMap()?.querySelector("a")?.setAttribute("tabindex", "0");
   const offer = document.querySelector("[data-map-png]");
   if (!offer) return;
   offer.hidden = false;
@@ -120,6 +165,9 @@ function prepare() {
 }
 
 document.addEventListener("pointermove", later);
+document.addEventListener("keydown", walk);
+document.addEventListener("focusin", arrive);
+window.addEventListener("resize", hide);
 document.addEventListener("click", (event) => open(event).catch(console.error));
 document.addEventListener("input", (event) => {
   const slider = event.target.closest("[data-shown-by]");

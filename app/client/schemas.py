@@ -773,11 +773,13 @@ class Tie(TypedDict):
 
 class Trend(TypedDict):
     """``gain`` is the rise of kappa to expect from ``now`` to ``then`` fine-tuning labels, read off a line through
-    ``points`` model versions. It has no interval: the versions are scored on the same items, so their errors go
-    together, and a handful of points says little about how straight the line is.
+    ``points`` model versions; ``low`` and ``high`` are its 95 % prediction interval, None where the points lie on
+    the line exactly and so do not show how far a next one may lie from it.
     """
 
     gain: float
+    low: float | None
+    high: float | None
     now: int
     then: int
     points: int

@@ -146,7 +146,7 @@ def _disagree_reason(internal: Estimate) -> str:
 
 
 def _label_quality(internal: Estimate) -> str:
-    if internal.value is None or internal.value >= GOOD_LABELS:
+    if internal.value is None or round(internal.value, 2) >= GOOD_LABELS:  # as it is shown: never "0.80 is below 0.80"
         return ""
     return f" (experts are below the {GOOD_LABELS:.2f} at which expert labels were seen to beat a crowd's)"
 
@@ -158,12 +158,18 @@ def _both(last: RoundFigures) -> str:
 def _figure(estimate: Estimate) -> str:
     if estimate.value is None:
         return "undefined"
+    value = _minus(f"{estimate.value:z.2f}")
     if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:z.2f} (no interval, n = {estimate.n})"
-    return f"{estimate.value:z.2f} ({estimate.low:z.2f} to {estimate.high:z.2f}, n = {estimate.n})"
+        return f"{value} (no interval, n = {estimate.n})"
+    return f"{value} ({_minus(f'{estimate.low:z.2f} to {estimate.high:z.2f}')}, n = {estimate.n})"
 
 
 def _signed(estimate: Estimate) -> str:
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return _figure(estimate)
-    return f"{estimate.value:+z.2f} ({estimate.low:+z.2f} to {estimate.high:+z.2f})"
+    return _minus(f"{estimate.value:+z.2f} ({estimate.low:+z.2f} to {estimate.high:+z.2f})")
+
+
+def _minus(figures: str) -> str:
+    """With true minus signs: a hyphen between two figures reads as a range."""
+    return figures.replace("-", "\u2212")

@@ -84,6 +84,11 @@ def find_user(session: Session, email: str) -> User | None:
     return session.scalar(select(User).where(User.email == email.strip().lower()))
 
 
+def nobody_yet(session: Session) -> bool:
+    """Whether this is an installation without a single account."""
+    return session.scalar(select(User.id).limit(1)) is None
+
+
 def create_user(
     session: Session,
     *,

@@ -254,6 +254,7 @@ def environment() -> Environment:
         "number": number,
         "percent": percent,
         "kappa": kappa,
+        "signed": signed,
         "plural": plural,
         "browser": browser,
     }
@@ -370,6 +371,11 @@ def percent(value: float | None, digits: int = 0) -> str:
 def kappa(value: float | None) -> str:
     """Two decimals and a true minus sign; "undefined" for None."""
     return "undefined" if value is None else f"{value:z.2f}".replace("-", "\u2212")
+
+
+def signed(value: float | None) -> str:
+    """As ``kappa``, with a plus sign too: for what rises or falls."""
+    return kappa(value) if value is None or value < 0.005 else f"+{kappa(value)}"
 
 
 def plural(count: int, singular: str, many: str | None = None) -> str:

@@ -17,10 +17,11 @@ JOINING_AS = {"expert": N_("an expert"), "viewer": N_("a viewer"), "lead": N_("a
 
 
 @router.get("/sign-in", name="sign_in")
-def sign_in_page(request: Request, access: MaybeAccess, next: str = "/") -> Response:
+def sign_in_page(request: Request, access: MaybeAccess, session: ReadSession, next: str = "/") -> Response:
     if access is not None:
         return redirect(request, security.safe_next(next))
-    return _sign_in_form(request, {"next": security.safe_next(next)})
+    nobody_yet = accounts.nobody_yet(session)
+    return _sign_in_form(request, {"next": security.safe_next(next)}, nobody_yet=nobody_yet)
 
 
 @router.post("/sign-in")
@@ -42,8 +43,11 @@ def sign_in(
     return signed_in(request, db, settings, user.id, target)
 
 
-def _sign_in_form(request: Request, values: dict[str, str], errors: dict[str, str] | None = None) -> Response:
-    return render(request, "sign_in.html", values={"email": "", **values}, errors=errors or {})
+def _sign_in_form(
+    request: Request, values: dict[str, str], errors: dict[str, str] | None = None, *, nobody_yet: bool = False
+) -> Response:
+    values = {"email": "", **values}
+    return render(request, "sign_in.html", values=values, errors=errors or {}, nobody_yet=nobody_yet)
 
 
 def signed_in(

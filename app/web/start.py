@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request, Response
+from markupsafe import Markup
 
 from app.services import guided_start, projects, rounds
 from app.services.guideline_template import guideline_template
@@ -11,7 +12,7 @@ from app.web import project_forms
 from app.web.deps import AdminAccess, AppSettings, Db, ProjectAccess, WriteSession
 from app.web.people import ROLE_WORDS
 from app.web.projects import lines_of, typed_form
-from app.web.render import form_errors, redirect, render
+from app.web.render import form_errors, is_htmx, redirect, render
 from app.web.rounds import no_worker
 
 router = APIRouter(prefix="/p/{slug}/start")
@@ -23,6 +24,7 @@ STATE_WORDS = {
     "running": ("running", "info"),
     "ready": ("ready", "accent"),
 }
+_POLL_SECONDS = 2
 ROUND_FIELDS = ("overlap", "round_size", "control_share", "evaluation_share", "strategy")
 
 
@@ -49,7 +51,8 @@ def _page(
             "begun": bool(rounds.list_rounds(session, project.id)),
         }
         waits = any(step.state == "running" for step in context["steps"])
-        context["no_worker"] = waits and no_worker(session, settings)
+        context |= {"poll": _POLL_SECONDS if waits else None, "no_worker": waits and no_worker(session, settings)}
+    context["oob"] = Markup(' hx-swap-oob="true"') if is_htmx(request) else ""
     values = project_forms.shown(projects.settings_of(project)) | {
         "text": guideline.text or guideline_template(project.labels),
         "examples": ["\n".join(guideline.examples.get(label, [])) for label in project.labels],
@@ -60,9 +63,8 @@ def _page(
         "round_fields": _round_fields(),
         "values": values | dict(typed or {}),
     }
-    return render(
-        request, "start.html", errors=errors or {}, from_template=not guideline.text, **words, **forms, **context
-    )
+    more = {"errors": errors or {}, "from_template": not guideline.text}
+    return render(request, "start.html", fragment="_start_news.html", **more, **words, **forms, **context)
 
 
 def _round_fields() -> list[project_forms.FieldWords]:

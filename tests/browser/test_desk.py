@@ -37,11 +37,12 @@ def backend() -> str:
 class Site:
     """A web process that can be killed and started again, one expert, and an open review of twenty texts."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: str) -> None:
         with closing(socket.socket()) as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.folder, self.base = folder, f"http://127.0.0.1:{self.port}"
+        self.settings = {"LINECALL_DATA_DIR": str(folder)} | settings
         url = f"sqlite:///{folder / 'linecall.sqlite'}"
         upgrade(url)
         self.db = Database(url)
@@ -61,7 +62,7 @@ class Site:
     def start(self) -> None:
         log = (self.folder / "log.txt").open("a")
         command = [sys.executable, "-m", "uvicorn", "--factory", "app.web.main:create_app", "--port", str(self.port)]
-        environment = os.environ | {"LINECALL_DATA_DIR": str(self.folder)}
+        environment = os.environ | self.settings
         self.process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
         for _ in range(300):
             with closing(socket.socket()) as probe:

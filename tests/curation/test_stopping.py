@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from app.curation.bootstrap import Estimate
@@ -69,9 +71,9 @@ def test_a_model_that_still_changes_its_labels_does_not_match():
 
 def test_the_gain_on_the_control_slice_is_told_beside_that_on_the_hard_cases():
     flat = figures(gain=0.0, control_gain=figure(0.013, 0.3))
-    assert "+0.01 (-0.29 to +0.31) on the control slice" in advise([flat, flat, flat]).reason
+    assert "+0.01 (\u22120.29 to +0.31) on the control slice" in advise([flat, flat, flat]).reason
     learning = figures(gain=0.2, control_gain=figure(0.1, 0.3))
-    assert "+0.10 (-0.20 to +0.40) on the control slice" in advise([flat, flat, learning]).reason
+    assert "+0.10 (\u22120.20 to +0.40) on the control slice" in advise([flat, flat, learning]).reason
 
 
 def test_experts_who_clearly_disagree_are_told_so_at_once():
@@ -80,7 +82,7 @@ def test_experts_who_clearly_disagree_are_told_so_at_once():
     assert advise([unsure]).kind == "continue"
 
 
-@pytest.mark.parametrize(("internal", "said"), [(0.6, True), (0.85, False)])
+@pytest.mark.parametrize(("internal", "said"), [(0.6, True), (0.794, True), (0.796, False), (0.85, False)])
 def test_label_quality_below_the_published_bar_is_mentioned(internal, said):
     advice = advise([figures(internal=internal, model=0.5), figures(internal=internal, model=0.5)])
     assert advice.kind == "continue"
@@ -97,7 +99,14 @@ def test_no_reason_speaks_of_minus_nought():
     advice = advise([figures(model=-0.001, gap=-0.3, gain=-0.001)] * 3)
     assert advice.kind == "plateau"
     assert "+0.00" in advice.reason
-    assert "-0.00" not in advice.reason
+    assert "\u22120.00" not in advice.reason
+
+
+@pytest.mark.parametrize(("gain", "half"), [(0.0, 0.05), (0.3, 0.1), (-0.3, 0.1)])
+def test_no_reason_has_a_hyphen_where_a_minus_belongs(gain, half):
+    reason = advise([figures(model=-0.12, gap=-0.4, gain=gain, half=half)] * 3).reason
+    assert "kappa is \u22120.12 (\u22120.17 to \u22120.07" in reason
+    assert not re.search(r"-\d", reason), reason
 
 
 def test_a_match_on_few_items_is_not_believed():

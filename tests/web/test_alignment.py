@@ -5,7 +5,7 @@ import io
 import re
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from app.db.tables import Evaluation
 from app.services.alignment import CONTROL, EVALUATION
@@ -58,6 +58,23 @@ def test_the_page_says_every_number_with_its_n(scene, history):
     for text in ("0.82", "n = 126", "0.30", "0.10 to 0.50", "n = 45", "0.66"):
         assert text in page, text
     assert "\u22120.30" in page  # the gap, with a true minus sign
+
+
+def test_what_one_more_round_may_bring_has_its_interval(scene, history):
+    with scene.db.write() as session:
+        kappas = select(Evaluation).where(
+            Evaluation.project_id == history.project_id,
+            Evaluation.slice == EVALUATION,
+            Evaluation.measure == "kappa",
+            Evaluation.subject.startswith("model:"),
+        )
+        newest = list(session.scalars(kappas.order_by(Evaluation.id)))[-3:]
+        for row, value in zip(newest, (0.3, 0.4, 0.51), strict=True):
+            row.value = value
+    page = " ".join(scene.browser("admin").get(f"/p/{history.slug}/alignment").text.split())
+    assert "<strong>+0.05</strong> kappa, from 186 to 248 fine-tuning labels" in page
+    assert "(95 % prediction interval \u22120.48 to +0.49, n = 3 model versions)" in page
+    assert "the round may also bring nothing" in page
 
 
 def test_an_undefined_figure_shows_its_reason_and_noise_is_no_minus_nought(scene):

@@ -33,6 +33,22 @@ def test_over_https_the_cookie_is_bound_to_the_host(settings, db):
     assert client.get("/account").status_code == 200
 
 
+def test_an_empty_installation_says_how_to_begin_and_one_with_an_account_says_nothing(app, db):
+    client = TestClient(app, follow_redirects=False)
+    command = "linecall user create-admin"
+    assert command in client.get("/sign-in").text
+    refused = client.post("/sign-in", data={"email": "ana@example.org", "password": "a wrong horse"})
+    assert (refused.status_code, command in refused.text) == (422, False)
+    with db.write() as session:
+        disabled = accounts.create_user(session, email="ana@example.org", name="Ana")
+        accounts.set_disabled(session, disabled, disabled=True)
+    with_one = client.get("/sign-in").text
+    assert command not in with_one
+    with db.write() as session:
+        accounts.create_user(session, email="bo@example.org", name="Bo", is_site_admin=True)
+    assert client.get("/sign-in").text == with_one, "who has an account is nobody's business"
+
+
 def test_a_wrong_password_shows_the_form_again_with_the_address_but_no_password(scene):
     response = scene.browser().sign_in("expert@example.org", "wrong horse battery")
     assert response.status_code == 422

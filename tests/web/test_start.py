@@ -1,8 +1,10 @@
 """The guided start: what each step says is done and missing, and saving it from there."""
 
 import pytest
+from sqlalchemy import select
 
-from app.services import projects
+from app.db.tables import DryRun, Project
+from app.services import dry_runs, projects
 from tests.factories import make_items
 
 
@@ -39,6 +41,27 @@ def test_publishing_from_the_start_leads_back_to_its_step(scene):
             "benign": ["A plain offer"],
             "clickbait": ["You won't", "One trick"],
         }
+
+
+def test_while_a_step_runs_the_page_asks_again_for_what_it_may_change(scene):
+    with scene.db.write() as session:
+        make_items(session, session.get_one(Project, scene.project_id), 30)
+    admin = scene.browser("admin")
+    assert 'hx-trigger="every' not in admin.get(scene.path("/start")).text
+    admin.post(scene.path("/dry-runs"))
+    assert 'hx-trigger="every 2s"' in admin.get(scene.path("/start")).text
+    asking = {"headers": {"HX-Request": "true"}}
+    running = admin.get(scene.path("/start"), **asking).text
+    assert 'hx-trigger="every 2s"' in running
+    assert '<div class="guide-head guide-running" id="head-prelabel" hx-swap-oob="true">' in running
+    assert "<textarea" not in running, "what somebody types stays"
+    assert 'id="start-begin"' not in running
+    with scene.db.write() as session:
+        dry_runs.fail(session, session.scalars(select(DryRun.id)).one(), "The model could not be reached.")
+    over = admin.get(scene.path("/start"), **asking).text
+    assert 'hx-trigger="every' not in over
+    assert 'id="start-begin" hx-swap-oob="true"' in over, "the button for the round comes by itself"
+    assert 'id="start-try" hx-swap-oob="true"' in over
 
 
 def test_saving_some_settings_keeps_the_others(scene):

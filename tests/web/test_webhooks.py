@@ -21,7 +21,15 @@ def test_an_admin_adds_one_sees_its_secret_once_tests_it_and_removes_it(scene):
     with scene.db.read() as session:
         (hook,) = webhooks.list_webhooks(session, scene.project_id)
     assert admin.post(scene.path(f"/webhooks/{hook.id}/test")).status_code == 303
-    assert "Not tried yet" in admin.get(scene.path("/webhooks")).text
+    waiting = admin.get(scene.path("/webhooks"), headers={"HX-Request": "true"}).text
+    assert "Not tried yet" in waiting
+    assert 'hx-trigger="every 2s"' in waiting
+    assert "No worker is running" in waiting
+    assert "<form" in waiting
+    assert 'name="address"' not in waiting, "what somebody types stays"
+    with scene.db.write() as session:
+        webhooks.deliveries(session, hook.id)[0].attempts = 1
+    assert 'hx-trigger="every' not in admin.get(scene.path("/webhooks")).text
     assert admin.post(scene.path(f"/webhooks/{hook.id}/remove")).status_code == 303
     assert admin.post(scene.path(f"/webhooks/{hook.id}/remove")).status_code == 404
     assert "No webhook yet" in admin.get(scene.path("/webhooks")).text
