@@ -242,6 +242,15 @@ def _answer(page: Page, key: str) -> None:
     page.wait_for_timeout(SHORT_WAIT)
 
 
+def _refused(tour: Tour, page: Page) -> None:
+    page.route("**/label/noted", lambda route: route.fulfill(status=413, body="too large"), times=1)
+    _answer(page, "1")
+    page.get_by_text("One answer was not stored").click()
+    tour.shoot("set-aside", "What the server would not have: kept, to send again, copy or throw away", page)
+    page.keyboard.press("u")
+    page.locator("#aside").wait_for(state="hidden")
+
+
 def _no_connection(tour: Tour, context: BrowserContext, page: Page, expert: str) -> None:
     context.set_offline(True)
     for key in "12":
@@ -254,6 +263,7 @@ def _no_connection(tour: Tour, context: BrowserContext, page: Page, expert: str)
     context.set_offline(False)
     page.locator("#trouble").wait_for(state="hidden")
     page.locator("#item").wait_for()
+    _refused(tour, page)
     with tour.db.write() as session:
         accounts.revoke_all_sessions(session, tour.people[expert])
     _answer(page, "1")

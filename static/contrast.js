@@ -1,6 +1,6 @@
 "use strict";
 
-// Keys of the contrast card. It comes up while the expert is typing answers, so keys count only after a moment.
+// Keys of the contrast card. It comes up while the expert is answering, so keys and taps count only after a moment.
 
 (() => {
   let shownAt = 0;
@@ -13,7 +13,14 @@
     card.focus({ preventScroll: true });
   }
 
+  const isNew = () => performance.now() - shownAt < 500;
+
   document.addEventListener("htmx:afterSwap", arm);
+  document.addEventListener("click", (event) => {
+    if (!isNew() || !event.target.closest("#contrast button, #contrast summary")) return;
+    event.preventDefault(); // it was meant for the text that was here before
+    event.stopPropagation();
+  }, { capture: true });
   document.addEventListener("keydown", (event) => {
     const card = document.getElementById("contrast");
     if (!card || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
@@ -21,7 +28,7 @@
     const target = card.querySelector(`[data-contrast-key="${CSS.escape(event.key.length === 1 ? event.key.toLowerCase() : event.key)}"]`);
     if (!target) return;
     event.preventDefault();
-    if (performance.now() - shownAt < 500) return;
+    if (isNew()) return;
     target.click();
     if (target.matches("summary")) card.querySelector("textarea")?.focus();
   });

@@ -62,5 +62,4 @@
       document.getElementById("item")?.focus();
     }
   });
-  field.closest("[hidden]")?.removeAttribute("hidden");
 })();

@@ -7,6 +7,7 @@
   const state = JSON.parse(byId("desk-state").textContent);
   const { urls, words, labels } = state;
   const form = byId("answer");
+  const FEW = 5; // answers before which a pace says nothing; as queue.pace
   const note = form.elements.note;
   const flag = form.elements.flagged;
 
@@ -14,8 +15,8 @@
   let progress = state.desk.progress;
   let until = state.desk.until; // how long the server keeps the texts for this page
   let watch = { since: performance.now(), seen: 0 }; // how long the item has been looked at
-  let paces = state.pace ? [state.pace] : [];
-  let contrastIsDue = false;
+  let paces = state.pace ? Array(FEW).fill(state.pace) : [];
+  let contrastIsDue = state.desk.contrast;
   const recent = []; // answers of this page, so that undo is instant too
 
   // --- what is on the page ------------------------------------------------------------------------------------
@@ -26,22 +27,30 @@
 
   function showItem(focus) {
     const task = current();
+    const old = byId("item");
+    const hadFocus = document.activeElement === old;
     byId("task").dataset.item = task?.item ?? "";
     byId("work").hidden = !task;
     byId("empty").hidden = Boolean(task);
     if (task) {
-      const old = byId("item");
       const item = old.cloneNode(false); // a new element, so that a screen reader reads it out
       item.textContent = task.text;
       item.classList.remove("open", "small", "long");
       old.replaceWith(item);
       for (const field of document.querySelectorAll("#work input[name=assignment]")) field.value = task.assignment;
-      note.value = drafts((store) => store.getItem(draftOf(task))) ?? "";
-      flag.checked = false;
+      note.value = drafts((store) => store.getItem(draftOf(task))) ?? task.note ?? "";
+      flag.checked = task.flagged ?? false;
       watch = { since: document.hidden ? null : performance.now(), seen: 0 };
       fold();
     }
-    if (focus) (task ? byId("item") : byId("empty")).focus({ preventScroll: true });
+    if (focus || hadFocus) (task ? byId("item") : byId("empty")).focus({ preventScroll: true });
+    bringIntoView(byId("item"), document.querySelector(".answer-bar").getBoundingClientRect().top);
+  }
+
+  // On a low screen, or after a look at the guideline below, a new text must not be under the buttons or out of sight.
+  function bringIntoView(what, end) {
+    const { top, bottom } = what.getBoundingClientRect();
+    if (top < 0 || bottom > end + 1) byId("task").scrollIntoView();
   }
 
   // A long text gets smaller letters first, and is folded if it is still too long for its frame.
@@ -91,7 +100,7 @@
   }
 
   function estimate(left) {
-    if (!paces.length || !left) return "";
+    if (paces.length < FEW || !left) return "";
     const sorted = [...paces].sort((a, b) => a - b);
     const minutes = (left * sorted[Math.floor(sorted.length / 2)]) / 60;
     if (minutes >= 90) return fill(words.hours, { n: (Math.round(minutes / 30) / 2).toLocaleString(document.documentElement.lang) });
@@ -123,16 +132,29 @@
 
   const outbox = new Outbox({
     name: `linecall:outbox:${state.user}:${state.project}`,
+    aside: `linecall:aside:${state.user}:${state.project}`,
     url: urls.noted,
     csrf: state.csrf,
     describe: () => tasks.map((task) => task.assignment),
     onDone: arrived,
     onState: report,
+    onAside: () => aside.show(),
   });
+  const aside = new Aside(outbox, labels, words, takeOff);
+
+  // What is on its way again must not be answered anew meanwhile.
+  function takeOff() {
+    const before = current();
+    const settled = outbox.settled();
+    tasks = tasks.filter((task) => !settled.has(task.assignment));
+    if (current() !== before) showItem(true);
+    if (!current()) showWaitingForNext();
+    showProgress();
+  }
 
   function report({ waiting, trouble: kind, reason, entry }) {
     if (kind) say("", "plain"); // an older receipt would look like one for what is not saved
-    const kept = outbox.held.size ? words.held : waiting === 1 ? words.kept_one : fill(words.kept_many, { n: waiting });
+    const kept = outbox.isHeld ? words.held : waiting === 1 ? words.kept_one : fill(words.kept_many, { n: waiting });
     if (kind === "offline") trouble(`${words.offline} ${waiting ? kept : ""}`);
     else if (kind === "signed-out") trouble(`${words.signed_out} ${waiting ? kept : ""}`, `${urls.sign_in}?next=${encodeURIComponent(urls.label)}`);
     else if (kind === "out-of-date") reloadOnce(reason);
@@ -152,7 +174,7 @@
   function reloadOnce() {
     const last = drafts((store) => Number(store.getItem("linecall:reloaded") ?? 0));
     const recently = Math.abs(Date.now() - (last ?? Date.now())) < 60000;
-    if (recently || outbox.held.size) return trouble(fill(words.refused, { reason: "403" }));
+    if (recently || outbox.isHeld) return trouble(fill(words.refused, { reason: "403" }));
     drafts((store) => store.setItem("linecall:reloaded", String(Date.now())));
     location.reload();
   }
@@ -164,7 +186,8 @@
     drafts((store) => store.removeItem(draftOf(entry)));
     if (done) say(done.text, { notice: "notice", saved: "saved" }[done.kind] ?? "plain");
     if (entry.kind === "undo" && done?.kind === "notice") tasks = tasks.filter((task) => task.assignment !== entry.assignment);
-    take(desk, done?.kind === "undone" ? done.assignment_id : null, entry);
+    // Where the page knew which answer was meant, its text has been in hand since the key was pressed.
+    take(desk, done?.kind === "undone" && !entry.assignment ? done.assignment_id : null, entry);
     if (done?.contrast || desk.contrast) contrastIsDue = true;
   }
 
@@ -173,16 +196,20 @@
   function take(desk, first, entry) {
     const before = current();
     until = desk.until;
-    const texts = new Map(tasks.map((task) => [task.assignment, task.text]));
+    const known = new Map(tasks.map((task) => [task.assignment, task]));
     const settled = outbox.settled();
     // The receipt of an answer that is being taken back meanwhile must not take its text away again.
     const undone = entry && outbox.entries().some((other) => other.kind === "undo" && other.assignment === entry.assignment);
     if (entry && entry.kind !== "undo" && !undone) settled.add(entry.assignment);
     const listed = desk.tasks
-      .map((task) => ({ ...task, text: task.text ?? texts.get(task.assignment) }))
+      .map((task) => ({ ...known.get(task.assignment), ...task })) // a text that is here is not sent again
       .filter((task) => task.text !== undefined && !settled.has(task.assignment));
-    const head = (first && listed.find((task) => task.assignment === first)) || (before && !settled.has(before.assignment) ? before : null);
-    tasks = head ? [head, ...listed.filter((task) => task.assignment !== head.assignment)] : listed;
+    // A text whose undo is still under way is not on the server's list yet.
+    const undoing = new Set(outbox.entries().map((other) => (other.kind === "undo" ? other.assignment : null)));
+    const kept = tasks.filter((task) => undoing.has(task.assignment) && !settled.has(task.assignment));
+    const head = listed.find((task) => task.assignment === first) ?? (before && !settled.has(before.assignment) ? before : null);
+    const all = [head, ...kept, ...listed].filter(Boolean);
+    tasks = [...new Map(all.map((task) => [task.assignment, task])).values()];
     if (!outbox.settled().size || !tasks.length) progress = desk.progress;
     else progress = { ...desk.progress };
     if (desk.empty && !tasks.length) showEmpty(desk.empty);
@@ -235,7 +262,9 @@
 
   function settle(entry, at) {
     const task = tasks.shift();
-    recent.push(task);
+    const label = entry.kind === "answer" ? labels[entry.label] : undefined;
+    entry.about = { text: task.text.slice(0, 300), label }; // so that it can still be told what it was
+    recent.push({ ...task, note: note.value, flagged: flag.checked }); // an undo brings these back, too
     if (recent.length > 50) recent.shift();
     showItem(true);
     if (!current()) showWaitingForNext();
@@ -277,7 +306,8 @@
       showItem(true);
       say(words.undone, "plain");
     }
-    noteDown({ kind: "undo", key: newKey(), assignment: task?.assignment ?? null }, performance.now());
+    const about = task && { text: task.text.slice(0, 300) };
+    noteDown({ kind: "undo", key: newKey(), assignment: task?.assignment ?? null, about }, performance.now());
   }
 
   const actions = {
@@ -436,8 +466,10 @@
       if (!slot.querySelector("#contrast")) return;
       byId("work").hidden = true;
       byId("empty").hidden = true;
+      byId("to-contrast")?.remove();
       slot.hidden = false;
       slot.querySelector("#contrast").focus({ preventScroll: true });
+      bringIntoView(slot, innerHeight);
     });
   }
 
@@ -477,7 +509,7 @@
   window.addEventListener("resize", () => current() && fold());
 
   document.querySelector(".top-user form")?.addEventListener("submit", (event) => {
-    if (outbox.size && !window.confirm(words.leave)) event.preventDefault();
+    if ((outbox.size || outbox.aside.size) && !window.confirm(words.leave)) event.preventDefault();
   });
 
   function measure(name, start) {
@@ -495,7 +527,8 @@
   showItem(true);
   if (!current() && settled.size) showWaitingForNext();
   showProgress();
+  aside.show();
   if (outbox.size) outbox.flush();
-  else if (state.desk.contrast) openContrast();
+  else if (contrastIsDue) openContrast();
   setInterval(() => !current() && !outbox.size && look(), 15000);
 })();

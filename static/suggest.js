@@ -19,6 +19,17 @@
     });
   }
 
+  // The form is a new one after it was sent: back to the text, or to what is still wanted.
+  document.addEventListener("htmx:afterSwap", () => {
+    const form = document.getElementById("suggest");
+    if (!form || form.dataset.seen || document.activeElement !== document.body) return;
+    form.dataset.seen = "yes";
+    if (!form.querySelector(".receipt")) return form.querySelector("textarea").focus();
+    document.querySelector("#contrast, #work:not([hidden]) #item, #empty:not([hidden])")?.focus({ preventScroll: true });
+    const column = form.closest(".guideline");
+    column.scrollTop = column.scrollHeight;
+  });
+
   const notice = document.getElementById("guideline-news");
   notice?.querySelector("button").addEventListener("click", () => {
     const state = JSON.parse(document.getElementById("desk-state").textContent);

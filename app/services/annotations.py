@@ -232,12 +232,13 @@ def undo(
     keep_claims: bool = False,
     now: datetime | None = None,
 ) -> int | None:
-    """Take back the expert's last answer in the open review, or the one to ``assignment_id``, and hand them its item
-    again; they can go on to the one before. Returns its assignment; None when there is nothing to take back.
+    """Take back the expert's last answer in the open review, or what they did with ``assignment_id``, which may be a
+    skip, and hand them its item again; they can go on to the one before. Returns its assignment; None when there is
+    nothing to take back.
 
     The same key twice takes back one answer. Raises Conflict once the expert has seen the item beside its contrast:
-    what they know then is not blind any more. Without ``keep_claims`` the other items that they hold go back, so
-    that this one is their next.
+    what they know then is not blind any more; and where a colleague has a skipped item already. Without
+    ``keep_claims`` the other items that they hold go back, so that this one is their next.
     """
     _check_key(key)
     now = now or utcnow()
@@ -248,7 +249,8 @@ def undo(
         return replayed
     last = _answered(session, project_id, expert_id, assignment_id)
     if last is None:
-        return None
+        skipped = assignment_id and _take_back_skip(session, project_id, expert_id, assignment_id, now + lease, now)
+        return assignment_id if skipped else None
     if reveals.revealed(session, expert_id, last.round_id, [last.item_id]):
         raise Conflict("You have seen this text beside its contrast. You can still change your answer.", reason="seen")
     if not keep_claims:
@@ -258,6 +260,33 @@ def undo(
     last.claimed_at, last.lease_expires_at, last.done_at = now, now + lease, None
     session.flush()
     return last.id
+
+
+def _take_back_skip(
+    session: Session, project_id: int, expert_id: int, assignment_id: int, until: datetime, now: datetime
+) -> bool:
+    """Whether the slot is the expert's again; also when it has been all the while, since an undo may come twice."""
+    slot = session.scalar(
+        select(Assignment)
+        .join(Round, Round.id == Assignment.round_id)
+        .where(
+            Assignment.id == assignment_id,
+            Assignment.expert_id == expert_id,
+            Assignment.state.in_(("skipped", "claimed")),
+            Round.project_id == project_id,
+            Round.state == "review",
+        )
+        .with_for_update(of=Assignment)
+        .execution_options(populate_existing=True)
+    )
+    if slot is None or slot.state == "claimed":
+        return slot is not None
+    if not queue.take_back_from_colleague(session, slot):
+        raise Conflict("A colleague has this item now.", reason="given_on")
+    slot.state, slot.skip_reason, slot.done_at = "claimed", None, None
+    slot.claimed_at, slot.lease_expires_at = now, until
+    session.flush()
+    return True
 
 
 def _take_back(session: Session, slot: Assignment, expert_id: int, project_id: int, key: str, now: datetime) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from statistics import median
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, exists, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, exists, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -244,12 +244,7 @@ def release(session: Session, project_id: int, expert_id: int, *, until: datetim
 
 def reopen_for_colleague(session: Session, assignment: Assignment) -> bool:
     """After a skip: a fresh slot, if somebody is left who could answer it. False when nobody is."""
-    same_item = (Assignment.round_id == assignment.round_id, Assignment.item_id == assignment.item_id)
-    session.execute(  # two colleagues who skip at once must not compute the same slot number
-        select(RoundItem.id)
-        .where(RoundItem.round_id == assignment.round_id, RoundItem.item_id == assignment.item_id)
-        .with_for_update()
-    )
+    same_item = _slots_of_its_item(session, assignment)
     project_id = select(Round.project_id).where(Round.id == assignment.round_id).scalar_subquery()
     had_it = select(Assignment.expert_id).where(*same_item, Assignment.expert_id.is_not(None))
     able = session.scalar(
@@ -279,6 +274,43 @@ def reopen_for_colleague(session: Session, assignment: Assignment) -> bool:
     )
     session.flush()
     return True
+
+
+def take_back_from_colleague(session: Session, skipped: Assignment) -> bool:
+    """Before a skip is taken back: remove the slot that it opened, if it opened one. False when a colleague has it."""
+    same_item = _slots_of_its_item(session, skipped)
+    settings = session.scalars(select(Round.settings).where(Round.id == skipped.round_id)).one()
+    others = session.scalar(select(func.count()).where(*same_item, Assignment.state != "skipped")) or 0
+    if others < settings["overlap"]:
+        return True
+    fresh = session.scalar(
+        select(Assignment)
+        .where(
+            *same_item,
+            Assignment.slot > skipped.slot,
+            Assignment.state == "open",
+            ~exists().where(Annotation.assignment_id == Assignment.id),
+        )
+        .order_by(Assignment.slot.desc())
+        .limit(1)
+        .with_for_update(of=Assignment, skip_locked=True)
+    )
+    if fresh is None:
+        return False
+    session.delete(fresh)
+    session.flush()
+    return True
+
+
+def _slots_of_its_item(session: Session, assignment: Assignment) -> tuple[ColumnElement[bool], ...]:
+    """The item's slots, which nobody else adds to or takes from until this transaction ends: two colleagues who skip
+    at once must not compute the same slot number."""
+    session.execute(
+        select(RoundItem.id)
+        .where(RoundItem.round_id == assignment.round_id, RoundItem.item_id == assignment.item_id)
+        .with_for_update()
+    )
+    return (Assignment.round_id == assignment.round_id, Assignment.item_id == assignment.item_id)
 
 
 def close_if_answered(session: Session, round_id: int, *, now: datetime | None = None) -> bool:

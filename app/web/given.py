@@ -34,6 +34,7 @@ def change(
     label: Annotated[int, Form()],
     key: Annotated[str, Form()],
     note: Annotated[str, Form()] = "",
+    flagged: Annotated[bool, Form()] = False,
 ) -> Response:
     project, expert = access.project, access.user
 
@@ -49,7 +50,7 @@ def change(
                 project_id=project.id,
                 expert_id=expert.id,
                 n_labels=len(project.labels),
-                answer=Answer(assignment_id, label, key, note=note),
+                answer=Answer(assignment_id, label, key, flagged, note),
             )
         )
-    return redirect(request, url, flash=_("Changed to: %(label)s", label=project.labels[label]))
+    return redirect(request, url, flash=_("Saved: %(label)s", label=project.labels[label]))

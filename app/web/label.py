@@ -3,7 +3,7 @@ one (static/label.js); without JavaScript the same page is a form."""
 
 import secrets
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -64,6 +64,7 @@ LOST_WORDS = {
     "closed": N_("This review has closed; your answer was not needed any more."),
     "answered": N_("You have answered or skipped this text already. That answer stands."),
     "taken": N_("Colleagues have answered this text in the meantime; your answer was not needed any more."),
+    "given_on": N_("A colleague has this text already, so it stays skipped."),
     "seen": N_("You have seen this text beside its contrast. You can still change your answer under “Your answers”."),
 }
 SKIP_REASONS = (
@@ -93,7 +94,7 @@ class Desk:
     empty: EmptyQueue | None
     progress: Progress
     done: Done | None = None
-    contrast: bool = False  # nothing is left to answer, and pairs wait to be seen side by side
+    contrast: bool = False  # a pair waits to be seen side by side
     until: datetime | None = None  # how long the items are reserved
     key: str = field(default_factory=lambda: secrets.token_hex(16))  # of the next answer: sent twice, stored once
     undo_key: str = field(default_factory=lambda: secrets.token_hex(16))
@@ -180,6 +181,7 @@ def page(request: Request, access: OnlyExpert, db: Db, settings: AppSettings, pr
         pace = queue.pace(session, access.user.id, access.project.id)
         news = guidance.news(session, access.project.id, access.user)
         returned = guidance.returned(session, access.project.id, access.user.id)
+        desk = replace(desk, contrast=desk.contrast or _was_left_open(session, access))
     return render(
         request,
         "label.html",
@@ -193,6 +195,13 @@ def page(request: Request, access: OnlyExpert, db: Db, settings: AppSettings, pr
         empty=None if desk.empty is None else empty_words(desk.empty),
         skip_reasons=SKIP_REASONS,
     )
+
+
+def _was_left_open(session: Session, access: ProjectAccess) -> bool:
+    """Whether the expert went away before they had settled a pair that they had answered on both sides."""
+    if access.project.settings.get("reveal", "pair") != "pair":
+        return False
+    return contrast.due(session, access.project.id, access.user.id) is not None
 
 
 @router.get("/label/next", name="label_next")
@@ -328,6 +337,8 @@ def _undo(
         return _lost(lost)
     if undone is None:
         return Done("notice", _("There is no answer in this round that you could take back."))
+    if assignment:  # which may have been a skip
+        return Done("undone", _("Taken back. Here is the text again."), undone)
     return Done("undone", _("Your answer is taken back. Here is its text again."), undone)
 
 

@@ -64,7 +64,7 @@ class Site:
         command = [sys.executable, "-m", "uvicorn", "--factory", "app.web.main:create_app", "--port", str(self.port)]
         environment = os.environ | self.settings
         self.process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
-        for _ in range(300):
+        for _ in range(1200):
             with closing(socket.socket()) as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
@@ -155,6 +155,21 @@ def test_answers_survive_a_killed_server_and_a_closed_browser_tab(desk, browser,
     assert shown(again) == TEXTS[3]
 
 
+def test_a_page_goes_on_by_itself_when_the_server_is_back(desk, site):
+    desk.keyboard.press("2")
+    all_sent(desk)
+    site.kill()
+    desk.keyboard.press("1")
+    desk.get_by_text("One answer waits to be sent").wait_for()
+    site.start()
+    desk.keyboard.press("2")
+    all_sent(desk)
+    desk.locator("#trouble").wait_for(state="hidden")
+    desk.keyboard.press("1")
+    all_sent(desk)
+    assert [label for _, _, label in site.answers()] == [1, 0, 1, 0]
+
+
 def test_a_sign_in_that_expired_asks_for_a_new_one_and_loses_nothing(desk, browser, site):
     with site.db.write() as session:
         session.execute(delete(UserSession))
@@ -197,6 +212,46 @@ def test_undo_is_instant_goes_back_twice_and_works_on_a_fresh_page(desk, browser
     all_sent(desk)
     kinds = [kind for _, kind, _ in site.answers()]
     assert kinds == ["blind", "blind", "undone", "blind", "undone", "undone"]
+
+
+def test_the_next_text_is_there_at_once_and_saved_is_said_only_when_the_server_has_said_so(desk, site):
+    held = []
+    desk.route("**/label/noted", held.append)
+    desk.keyboard.press("1")
+    assert shown(desk) == TEXTS[1]
+    desk.locator("#receipt").get_by_text("Saving…").wait_for()
+    assert site.answers() == []
+    assert "Saved" not in desk.inner_text("#receipt")
+    held[0].continue_()
+    desk.get_by_role("status").filter(has_text="Saved: Honest").wait_for()
+    assert site.answers() == [(0, "blind", 0)]
+
+
+def test_two_undos_at_once_bring_no_text_between_and_give_back_note_and_flag(desk, browser, site):
+    for key, note in (("1", "first note"), ("2", "second note")):
+        desk.keyboard.press("n")
+        desk.keyboard.type(note)
+        desk.keyboard.press("Escape")
+        desk.keyboard.press("f")
+        desk.keyboard.press(key)
+    all_sent(desk)
+    browser.set_offline(True)
+    desk.keyboard.press("u")
+    desk.keyboard.press("u")
+    assert shown(desk) == TEXTS[0]
+    desk.evaluate("""() => {
+      window.changes = 0;
+      new MutationObserver(() => changes++).observe(document.querySelector(".item-frame"), { childList: true });
+    }""")
+    browser.set_offline(False)
+    all_sent(desk)
+    assert desk.evaluate("changes") == 0, "a key pressed now must not answer another text"
+    for note in ("first note", "second note"):
+        assert (desk.input_value("#answer textarea"), desk.is_checked("#answer [name=flagged]")) == (note, True)
+        desk.keyboard.press("2")
+        all_sent(desk)
+    assert site.answers()[2:] == [(1, "undone", None), (0, "undone", None), (0, "blind", 1), (1, "blind", 1)]
+    assert (shown(desk), desk.input_value("#answer textarea")) == (TEXTS[2], "")
 
 
 def test_skip_asks_why_a_note_and_a_flag_travel_and_keys_can_be_changed(desk, site):

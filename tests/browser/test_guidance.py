@@ -24,6 +24,7 @@ def test_an_expert_asks_about_the_text_in_hand_without_leaving_it(desk, site):  
     desk.get_by_label("In your words").fill("Does 1 or 2 count?")
     desk.get_by_role("button", name="Send").click()
     desk.get_by_text("Sent. You find the answer").wait_for()
+    desk.wait_for_function("document.activeElement.id === 'item'")
     assert shown(desk) == TEXTS[1], "digits typed into the question answer nothing"
     with site.db.read() as session:
         asked = session.scalars(select(Suggestion)).one()
@@ -44,6 +45,19 @@ def test_a_changed_guideline_is_announced_until_it_is_read(desk, site):  # noqa:
     desk.reload()
     desk.locator("#show-keys").wait_for()
     assert desk.get_by_text("Prices count now.").count() == 0
+
+
+def test_the_guideline_beside_the_text_shows_examples_of_each_label(browser, site):  # noqa: F811
+    with site.db.write() as session:
+        project = session.scalars(select(Project)).one()
+        examples = {"Honest": ["Oat milk, 2 euros"], "Bait": ["You won't believe it"]}
+        projects.publish_guideline(session, project, text="# Bait", examples=examples, summary="Examples.")
+    page = browser.new_page()
+    page.goto(site.desk)
+    beside = page.get_by_role("region", name="Guideline")
+    for label, (text,) in examples.items():
+        beside.get_by_role("heading", name=f"Examples of “{label}”").wait_for()
+        beside.get_by_role("listitem").filter(has_text=text).wait_for()
 
 
 def test_a_newcomer_practises_with_the_keys_of_the_desk(browser, site):  # noqa: F811

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 
 from app.db.base import utcnow
 from app.db.tables import Annotation, Assignment, BoundaryPair, ConsensusLabel, Item, Project, Round, User
-from app.services import accounts, annotations, invitations, practice, queue
+from app.services import accounts, annotations, invitations, passwords, practice, queue
 from app.services.annotations import Answer
 from tests.browser.test_desk import TEXTS, all_sent, backend, browser, desk, shown, site  # noqa: F401 - fixtures
 
@@ -55,9 +55,15 @@ def test_an_answer_of_before_is_found_again_and_changed(desk, site):  # noqa: F8
     all_sent(desk)
     desk.keyboard.press("h")
     desk.get_by_text(TEXTS[1]).first.click()
-    desk.get_by_role("button", name="Honest", disabled=False).first.click()
-    desk.get_by_text("Changed to: Honest").wait_for()
+    desk.locator("details[open]").get_by_label("Note").fill("on second thoughts")
+    desk.get_by_role("button", name="Honest").first.click()
+    desk.get_by_text("Saved: Honest").wait_for()
     assert site.answers()[-2:] == [(1, "undone", None), (1, "blind", 0)]
+    desk.get_by_text(TEXTS[1]).first.click()
+    desk.get_by_role("button", name="Honest", pressed=True).click()
+    desk.get_by_text("Saved: Honest").wait_for()
+    with site.db.read() as session:
+        assert session.scalars(select(Annotation.note).order_by(Annotation.id)).all()[-1] == "on second thoughts"
     desk.get_by_role("button", name="Back to labelling").click()
     wait_for_text(desk, TEXTS[3])
 
@@ -92,6 +98,36 @@ def test_the_buttons_stay_where_they_are_from_one_text_to_the_next(desk, site): 
         desk.keyboard.press("1")
         all_sent(desk)
     assert places[0] == places[1] == places[2], "also when the receipt has come"
+
+
+def test_a_skip_by_mistake_is_taken_back_with_its_note(desk, site):  # noqa: F811
+    desk.keyboard.press("1")
+    desk.keyboard.press("n")
+    desk.keyboard.type("half a note")
+    desk.keyboard.press("Escape")
+    desk.keyboard.press("s")
+    desk.keyboard.press("3")
+    desk.get_by_text("Skipped.").wait_for()
+    desk.keyboard.press("u")
+    all_sent(desk)
+    desk.locator("#receipt").get_by_text("Taken back.").wait_for()
+    assert (shown(desk), desk.input_value("#answer textarea")) == (TEXTS[1], "half a note")
+    desk.keyboard.press("2")
+    all_sent(desk)
+    assert site.answers() == [(0, "blind", 0), (1, "blind", 1)]
+    wait_for_text(desk, TEXTS[2])
+
+
+def test_a_tap_that_was_meant_for_the_text_does_not_confirm_the_pair(desk, site):  # noqa: F811
+    add_pair(site, 0, 1)
+    for key in "12":
+        desk.keyboard.press(key)
+    desk.locator("#contrast").wait_for()
+    desk.evaluate("document.querySelector('#contrast button').click()")
+    desk.wait_for_timeout(600)
+    assert desk.locator("#contrast").is_visible()
+    desk.get_by_role("button", name="Both answers stand").click()
+    desk.locator("#contrast").wait_for(state="detached")
 
 
 def test_a_reason_of_ones_own_for_a_skip_is_kept_in_ones_words(desk, site):  # noqa: F811
@@ -140,10 +176,35 @@ def test_a_text_whose_time_ran_out_counts_unless_a_colleague_was_quicker(desk, s
         annotations.submit(session, project_id=project_id, expert_id=other, n_labels=2, answer=given)
     assert task.text == TEXTS[0] == shown(desk)
     desk.keyboard.press("1")
-    desk.get_by_text("Colleagues have answered this text in the meantime").wait_for()
+    desk.locator("#receipt").get_by_text("Colleagues have answered this text in the meantime").wait_for()
     desk.keyboard.press("2")
     desk.get_by_text("Saved: Bait").wait_for()
     assert site.answers() == [(0, "blind", 1), (1, "blind", 1)]
+
+
+def test_after_signing_out_and_in_again_the_last_two_answers_are_taken_back(desk, site):  # noqa: F811
+    with site.db.write() as session:
+        session.get_one(User, site.user_id).password_hash = passwords.hash_password(PASSWORD)
+    for key in "121":
+        desk.keyboard.press(key)
+    all_sent(desk)
+    desk.get_by_role("button", name="Sign out").click()
+    desk.get_by_label("E-mail address").fill("ben@example.org")
+    desk.get_by_label("Password").fill(PASSWORD)
+    desk.get_by_role("button", name="Sign in").click()
+    desk.wait_for_load_state()
+    desk.goto(site.desk)
+    wait_for_text(desk, TEXTS[3])
+    for place in (2, 1):
+        desk.keyboard.press("u")
+        wait_for_text(desk, TEXTS[place])
+        all_sent(desk)
+    desk.keyboard.press("1")
+    wait_for_text(desk, TEXTS[2])
+    desk.keyboard.press("2")
+    all_sent(desk)
+    assert site.answers()[3:] == [(2, "undone", None), (1, "undone", None), (1, "blind", 0), (2, "blind", 1)]
+    wait_for_text(desk, TEXTS[3])
 
 
 def test_a_page_loaded_anew_holds_its_texts(desk, site):  # noqa: F811
@@ -158,6 +219,22 @@ def test_a_page_loaded_anew_holds_its_texts(desk, site):  # noqa: F811
 
 
 # --- blind, then side by side --------------------------------------------------------------------------------------
+
+
+def test_a_pair_that_was_left_open_comes_up_again_on_a_fresh_page(desk, site):  # noqa: F811
+    add_pair(site, 0, 1)
+    for key in "12":
+        desk.keyboard.press(key)
+    desk.locator("#contrast").wait_for()
+    desk.reload()
+    desk.locator("#contrast").wait_for()
+    assert desk.locator("#work").is_hidden()
+    desk.wait_for_timeout(550)
+    desk.keyboard.press("Enter")
+    wait_for_text(desk, TEXTS[2])
+    desk.reload()
+    desk.locator("#show-keys").wait_for()
+    assert desk.locator("#contrast").count() == 0
 
 
 def test_where_a_project_wants_it_pairs_are_shown_once_nothing_is_left(desk, site):  # noqa: F811
@@ -364,6 +441,9 @@ def test_at_twice_the_size_everything_is_there_and_nothing_sticks_out(site, brow
         box = button.bounding_box()
         assert box["y"] >= 0
         assert box["y"] + box["height"] <= 400
+    text = page.locator("#item").bounding_box()
+    assert text["y"] >= 0
+    assert text["y"] + text["height"] <= box["y"], "the text is not under the buttons"
     zoomed.close()
 
 

@@ -39,7 +39,12 @@ def add_round(session, project: Project, item_ids: Sequence[int], *, overlap: in
         select(GuidelineVersion).where(GuidelineVersion.project_id == project.id).order_by(GuidelineVersion.id)
     ).first()
     round_ = Round(
-        project_id=project.id, number=number, state="review", settings={}, seed=0, guideline_version_id=guideline.id
+        project_id=project.id,
+        number=number,
+        state="review",
+        settings={"overlap": overlap},
+        seed=0,
+        guideline_version_id=guideline.id,
     )
     session.add(round_)
     session.flush()

@@ -37,10 +37,15 @@ def skip(db, review: Review, expert: int, task, reason: str = ""):
     )
 
 
-def undo(db, review: Review, expert: int, key: str | None = None) -> bool:
+def undo(db, review: Review, expert: int, key: str | None = None, assignment: int | None = None) -> int | None:
     return db.run_write(
         lambda s: annotations.undo(
-            s, project_id=review.project_id, expert_id=expert, key=key or uuid4().hex, lease=LEASE
+            s,
+            project_id=review.project_id,
+            expert_id=expert,
+            key=key or uuid4().hex,
+            lease=LEASE,
+            assignment_id=assignment,
         )
     )
 
@@ -215,6 +220,38 @@ def test_a_repeated_skip_changes_nothing(db):
     before = count(db, Assignment)
     skip(db, review, review.experts[0], task)
     assert count(db, Assignment) == before == 3
+
+
+@pytest.mark.parametrize("overlap", [1, 2])
+def test_a_skip_is_taken_back_while_no_colleague_has_its_item(db, overlap):
+    review = open_review(db, items=1, experts=2, overlap=overlap)
+    first, second = review.experts
+    task = claim(db, review, first)
+    before = count(db, Assignment)
+    skip(db, review, first, task, "not my field")
+    for _ in range(2):
+        assert undo(db, review, first, key="u" * 16, assignment=task.assignment_id) == task.assignment_id
+    assert count(db, Assignment) == before, "the slot that the skip opened is gone"
+    assert claim(db, review, first) == task
+    answer(db, review, first, task)
+    assert (claim(db, review, second) is None) == (overlap == 1)
+    with db.read() as session:
+        assert session.get_one(Assignment, task.assignment_id).skip_reason is None
+
+
+def test_a_skip_stays_once_a_colleague_has_its_item_or_the_review_has_closed(db):
+    review = open_review(db, items=1, experts=2, overlap=1)
+    first, second = review.experts
+    task = claim(db, review, first)
+    skip(db, review, first, task)
+    taken = claim(db, review, second)
+    with pytest.raises(Conflict) as refused:
+        undo(db, review, first, assignment=task.assignment_id)
+    assert refused.value.detail == {"reason": "given_on"}
+    assert undo(db, review, second, assignment=task.assignment_id) is None, "another's skip"
+    answer(db, review, second, taken)
+    assert db.run_write(lambda s: queue.close_if_answered(s, review.round_id))
+    assert undo(db, review, first, assignment=task.assignment_id) is None
 
 
 def test_undo_gives_the_last_item_back_and_then_the_one_before(db):

@@ -205,6 +205,19 @@ def test_an_answer_is_changed_blind_before_its_contrast_was_seen_and_revised_aft
     assert note_down(browser, scene, "undo").json()["done"]["kind"] == "notice", "what was seen can't be answered blind"
 
 
+def test_a_changed_answer_keeps_its_note_and_flag_unless_they_are_changed_too(scene, review):
+    browser = scene.browser("expert")
+    first = held(browser, scene)[0]
+    note_down(browser, scene, assignment=first, label=1, note="odd price", flagged=True)
+    page = browser.get(scene.path("/answers")).text
+    assert re.search(r'<textarea name="note"[^>]*>odd price</textarea>', page)
+    assert re.search(r'name="flagged" value="true" checked', page)
+    browser.post(scene.path(f"/answers/{first}"), {"label": 0, "key": "c" * 16, "note": "odd price", "flagged": "true"})
+    with scene.db.read() as session:
+        row = session.scalars(select(Annotation).order_by(Annotation.id.desc())).first()
+    assert (row.label, row.note, row.flagged) == (0, "odd price", True)
+
+
 @pytest.mark.parametrize("who", ["other", "admin", "outsider"])
 def test_nobody_sees_or_changes_another_persons_answers(scene, review, who):
     expert = scene.browser("expert")
