@@ -4,6 +4,7 @@ import json
 from typing import Literal, Unpack, cast
 
 from app.client.schemas import (
+    Account,
     AddedWebhook,
     Again,
     AlignmentReport,
@@ -13,47 +14,70 @@ from app.client.schemas import (
     AuditPage,
     Browsed,
     Changed,
+    ChangedAnswer,
+    Contested,
     Decided,
     Decision,
     DeletedProject,
     Delivery,
+    Desk,
+    Ended,
+    GivenAnswer,
     Guideline,
     GuidelineVersion,
     ImportState,
     Invitation,
+    InvitedTo,
     ItemHistory,
     ItemPage,
+    Joined,
+    MadeToken,
     MapLine,
     Mapping,
     Model,
     NewAnnotation,
     NewGuideline,
     NewInvitation,
+    NewName,
+    NewPrefs,
     NewProject,
     NewRole,
     NewSkip,
     NewSuggestion,
+    NewToken,
     NewUndo,
     NewWebhook,
     Next,
+    PairRevision,
+    PairsWaiting,
     People,
+    PracticeAnswer,
+    PracticeAnswered,
+    PracticeAttempt,
     Predicted,
+    Prefs,
     ProjectDetail,
     ProjectFile,
     ProjectFileBody,
     ProjectLine,
     ProjectSettings,
+    Released,
     Reply,
     RoundDetail,
     RoundLine,
     RoundMap,
     Ruling,
+    ShownPair,
+    SignIn,
+    SignInLink,
     Suggested,
     Suggestion,
     Target,
     Texts,
     Tie,
+    Token,
     Undone,
+    Voted,
     WebhookLine,
 )
 from app.client.transport import Download, Transport, Upload, segment
@@ -495,6 +519,13 @@ class Operations:
             People, self._transport.call("POST", f"/api/v1/projects/{segment(slug)}/people/{segment(user_id)}/remove")
         )
 
+    def create_sign_in_link(self, slug: str, user_id: int, /) -> SignInLink:
+        """Make a sign-in link for a member."""
+        return cast(
+            SignInLink,
+            self._transport.call("POST", f"/api/v1/projects/{segment(slug)}/people/{segment(user_id)}/sign-in-link"),
+        )
+
     def change_settings(self, slug: str, /, **body: Unpack[Changed]) -> ProjectSettings:
         """Change name, labels or settings."""
         return cast(
@@ -512,6 +543,147 @@ class Operations:
                 again=True,
             ),
         )
+
+    def show_invitation(self, token: str, /) -> InvitedTo:
+        """What an invitation is for."""
+        return cast(InvitedTo, self._transport.call("GET", f"/api/v1/invitations/{segment(token)}", again=True))
+
+    def join_project(self, token: str, /) -> Joined:
+        """Join a project by an invitation."""
+        return cast(Joined, self._transport.call("POST", f"/api/v1/invitations/{segment(token)}/join"))
+
+    def show_desk(self, slug: str, /) -> Desk:
+        """What there is to know before you label."""
+        return cast(Desk, self._transport.call("GET", f"/api/v1/projects/{segment(slug)}/desk", again=True))
+
+    def note_guideline_seen(self, slug: str, /) -> None:
+        """Say that you know the present guideline."""
+        self._transport.call("POST", f"/api/v1/projects/{segment(slug)}/guideline/seen")
+
+    def release_items(self, slug: str, /) -> Released:
+        """Give back what you hold."""
+        return cast(Released, self._transport.call("POST", f"/api/v1/projects/{segment(slug)}/release"))
+
+    def list_answers(self, slug: str, /, *, hours: int = 24) -> list[GivenAnswer]:
+        """Your own answers that stand, the newest first."""
+        return cast(
+            list[GivenAnswer],
+            self._transport.call(
+                "GET", f"/api/v1/projects/{segment(slug)}/answers", query={"hours": hours}, again=True
+            ),
+        )
+
+    def show_answer(self, slug: str, assignment_id: int, /) -> GivenAnswer:
+        """One of your own answers."""
+        return cast(
+            GivenAnswer,
+            self._transport.call(
+                "GET", f"/api/v1/projects/{segment(slug)}/answers/{segment(assignment_id)}", again=True
+            ),
+        )
+
+    def change_answer(self, slug: str, assignment_id: int, /, **body: Unpack[ChangedAnswer]) -> GivenAnswer:
+        """Change one of your own answers."""
+        return cast(
+            GivenAnswer,
+            self._transport.call(
+                "POST", f"/api/v1/projects/{segment(slug)}/answers/{segment(assignment_id)}", body=body, again=True
+            ),
+        )
+
+    def count_pairs(self, slug: str, /) -> PairsWaiting:
+        """How many pairs wait to be seen side by side."""
+        return cast(PairsWaiting, self._transport.call("GET", f"/api/v1/projects/{segment(slug)}/contrast", again=True))
+
+    def show_pair(self, slug: str, /) -> ShownPair:
+        """See the pair that is due."""
+        return cast(ShownPair, self._transport.call("POST", f"/api/v1/projects/{segment(slug)}/contrast"))
+
+    def confirm_pair(self, slug: str, pair_id: int, /) -> PairsWaiting:
+        """Both answers stand."""
+        return cast(
+            PairsWaiting,
+            self._transport.call("POST", f"/api/v1/projects/{segment(slug)}/contrast/{segment(pair_id)}/confirm"),
+        )
+
+    def revise_pair(self, slug: str, pair_id: int, /, **body: Unpack[PairRevision]) -> PairsWaiting:
+        """Change one of the two answers."""
+        return cast(
+            PairsWaiting,
+            self._transport.call(
+                "POST", f"/api/v1/projects/{segment(slug)}/contrast/{segment(pair_id)}/revise", body=body, again=True
+            ),
+        )
+
+    def show_attempt(self, slug: str, /, *, again: bool = False) -> PracticeAttempt:
+        """The texts to practise, and how you are doing."""
+        return cast(
+            PracticeAttempt,
+            self._transport.call(
+                "GET", f"/api/v1/projects/{segment(slug)}/practice/attempt", query={"again": again}, again=True
+            ),
+        )
+
+    def answer_practice(self, slug: str, /, **body: Unpack[PracticeAnswer]) -> PracticeAnswered:
+        """Answer a text of the practice."""
+        return cast(
+            PracticeAnswered,
+            self._transport.call("POST", f"/api/v1/projects/{segment(slug)}/practice/answers", body=body),
+        )
+
+    def list_contested(self, slug: str, number: int, /) -> Contested:
+        """Items on which experts disagree and vote."""
+        return cast(
+            Contested,
+            self._transport.call("GET", f"/api/v1/projects/{segment(slug)}/rounds/{segment(number)}/votes", again=True),
+        )
+
+    def cast_vote(self, slug: str, number: int, item_id: int, /, **body: Unpack[Decision]) -> Voted:
+        """Vote on an item."""
+        return cast(
+            Voted,
+            self._transport.call(
+                "POST", f"/api/v1/projects/{segment(slug)}/rounds/{segment(number)}/votes/{segment(item_id)}", body=body
+            ),
+        )
+
+    def show_account(self, /) -> Account:
+        """Your account."""
+        return cast(Account, self._transport.call("GET", "/api/v1/account", again=True))
+
+    def rename_account(self, /, **body: Unpack[NewName]) -> Account:
+        """Change your name."""
+        return cast(Account, self._transport.call("POST", "/api/v1/account/name", body=body))
+
+    def change_preferences(self, /, **body: Unpack[NewPrefs]) -> Prefs:
+        """Change how you like your pages."""
+        return cast(Prefs, self._transport.call("POST", "/api/v1/account/preferences", body=body))
+
+    def list_sessions(self, /) -> list[SignIn]:
+        """Browsers in which you are signed in."""
+        return cast(list[SignIn], self._transport.call("GET", "/api/v1/account/sessions", again=True))
+
+    def revoke_sign_in(self, session_id: int, /) -> list[SignIn]:
+        """Sign a browser out."""
+        return cast(
+            list[SignIn], self._transport.call("POST", f"/api/v1/account/sessions/{segment(session_id)}/revoke")
+        )
+
+    def revoke_other_sign_ins(self, /) -> Ended:
+        """Sign out everywhere else."""
+        return cast(Ended, self._transport.call("POST", "/api/v1/account/sessions/revoke-others"))
+
+    def list_tokens(self, /) -> list[Token]:
+        """Your API tokens."""
+        return cast(list[Token], self._transport.call("GET", "/api/v1/account/tokens", again=True))
+
+    def make_token(self, /, **body: Unpack[NewToken]) -> MadeToken:
+        """Make an API token."""
+        return cast(MadeToken, self._transport.call("POST", "/api/v1/account/tokens", body=body))
+
+    def revoke_token(self, token_id: int, /) -> list[Token]:
+        """Revoke an API token."""
+        return cast(list[Token], self._transport.call("POST", f"/api/v1/account/tokens/{segment(token_id)}/revoke"))
 
     def list_whole_audit(self, /, *, search: str = "", before: int | None = None, limit: int = 100) -> AuditPage:
         """The record of the whole installation (site admins)."""

@@ -5,6 +5,14 @@ from __future__ import annotations
 from typing import Any, Literal, NotRequired, TypedDict
 
 
+class Account(TypedDict):
+    name: str
+    email: str
+    is_site_admin: bool
+    has_password: bool
+    preferences: Prefs
+
+
 class AddedWebhook(TypedDict):
     id: int
     url: str
@@ -125,6 +133,13 @@ class Changed(TypedDict):
     settings: NotRequired[dict[str, Any]]
 
 
+class ChangedAnswer(TypedDict):
+    label: int | str
+    key: str
+    flagged: NotRequired[bool]
+    note: NotRequired[str | None]
+
+
 class Chosen(TypedDict):
     """An item of the round. ``label`` is the model's (of this side), ``consensus`` the experts'; None: none."""
 
@@ -134,6 +149,23 @@ class Chosen(TypedDict):
     reason: str
     label: int | None
     consensus: int | None
+
+
+class Contested(TypedDict):
+    items: list[ContestedItem]
+    clauses: list[str]
+
+
+class ContestedItem(TypedDict):
+    item_id: int
+    text: str
+    opinions: list[Opinion]
+    vote: OwnVote | None
+
+
+class ContrastPair(TypedDict):
+    pair_id: int
+    sides: list[PairSide]
 
 
 class Decided(TypedDict):
@@ -163,6 +195,14 @@ class Delivery(TypedDict):
     sent_at: str | None
 
 
+class Desk(TypedDict):
+    progress: Progress
+    seconds_per_answer: float | None
+    practice: Literal["required", "offered", "none"]
+    news: GuidelineVersion | None
+    returned: int
+
+
 class Empty(TypedDict):
     reason: Literal[
         "no_items",
@@ -178,6 +218,10 @@ class Empty(TypedDict):
     ]
     message: str
     round_number: int | None
+
+
+class Ended(TypedDict):
+    ended: int
 
 
 class ExpertPair(TypedDict):
@@ -220,6 +264,18 @@ class Figure(TypedDict):
     high: float | None
     n: int
     undefined: str | None
+
+
+class GivenAnswer(TypedDict):
+    assignment_id: int
+    round_number: int
+    text: str
+    label: str
+    flagged: bool
+    note: str | None
+    answered_at: str
+    changeable: bool
+    seen_in_pair: bool
 
 
 class Guideline(TypedDict):
@@ -268,6 +324,7 @@ class Invitation(TypedDict):
     role: Literal["admin", "lead", "viewer", "expert"]
     name: str
     email: str | None
+    created_at: str
     expires_at: str
     link: str
 
@@ -277,7 +334,15 @@ class Invited(TypedDict):
     role: Literal["admin", "lead", "viewer", "expert"]
     name: str
     email: str | None
+    created_at: str
     expires_at: str
+
+
+class InvitedTo(TypedDict):
+    project: str
+    role: Literal["admin", "lead", "viewer", "expert"]
+    invited_by: str
+    email: str | None
 
 
 class Item(TypedDict):
@@ -302,6 +367,12 @@ class ItemPage(TypedDict):
     next_after: int | None
 
 
+class Joined(TypedDict):
+    slug: str
+    name: str
+    role: Literal["admin", "lead", "viewer", "expert"]
+
+
 class Labels(TypedDict):
     """Consensus labels of all finished rounds. ``counts`` is by label, in the project's order; ``fine_tuning`` and
     ``evaluation`` count those in either split; ``undecided`` are ties that were left out. ``share_positive`` is
@@ -313,6 +384,18 @@ class Labels(TypedDict):
     fine_tuning: int
     evaluation: int
     undecided: int
+
+
+class MadeToken(TypedDict):
+    id: int
+    name: str
+    hint: str
+    scopes: list[Literal["read", "label", "manage"]]
+    made_by_id: int | None
+    created_at: str
+    last_used_at: str | None
+    expires_at: str | None
+    token: str
 
 
 class MapLine(TypedDict):
@@ -341,6 +424,13 @@ class Mapping(TypedDict):
     id: NotRequired[str | None]
     meta: NotRequired[list[str]]
     language: NotRequired[str | None]
+
+
+class MapsPair(TypedDict):
+    id: int
+    left: int
+    right: int
+    similarity: float
 
 
 class MemberInput(TypedDict):
@@ -394,6 +484,21 @@ class NewInvitation(TypedDict):
     email: NotRequired[str]
 
 
+class NewName(TypedDict):
+    name: str
+
+
+class NewPrefs(TypedDict):
+    """What is left out stays as it is."""
+
+    language: NotRequired[str | None]
+    keys: NotRequired[dict[str, str]]
+    break_minutes: NotRequired[int]
+    swipe: NotRequired[bool]
+    notify: NotRequired[bool]
+    email_when_work: NotRequired[bool]
+
+
 class NewProject(TypedDict):
     name: str
     labels: list[str]
@@ -421,8 +526,15 @@ class NewSuggestion(TypedDict):
     label: NotRequired[int | str | None]
 
 
+class NewToken(TypedDict):
+    name: str
+    days: NotRequired[int | None]
+    scopes: NotRequired[list[Literal["read", "label", "manage"]]]
+
+
 class NewUndo(TypedDict):
     key: str
+    assignment_id: NotRequired[int | None]
 
 
 class NewWebhook(TypedDict):
@@ -436,13 +548,17 @@ class Next(TypedDict):
     task: Task | None
     empty: Empty | None
     progress: Progress
+    contrast: bool
 
 
-class Pair(TypedDict):
-    id: int
-    left: int
-    right: int
-    similarity: float
+class Opinion(TypedDict):
+    label: str
+    note: str | None
+
+
+class OwnVote(TypedDict):
+    label: str
+    reason: str
 
 
 class PairMember(TypedDict):
@@ -451,6 +567,23 @@ class PairMember(TypedDict):
     similarity: float
     our_label: int
     their_label: int
+
+
+class PairRevision(TypedDict):
+    assignment_id: int
+    label: int | str
+    reason: str
+    key: str
+
+
+class PairSide(TypedDict):
+    assignment_id: int
+    text: str
+    label: str
+
+
+class PairsWaiting(TypedDict):
+    waiting: int
 
 
 class People(TypedDict):
@@ -463,6 +596,7 @@ class PeopleMember(TypedDict):
     name: str
     email: str
     role: Literal["admin", "lead", "viewer", "expert"]
+    joined_at: str
     has_seen_model: bool
 
 
@@ -480,10 +614,42 @@ class Point(TypedDict):
     gain: Figure | None
 
 
-class PracticeText(TypedDict):
+class PracticeAnswer(TypedDict):
+    item_id: int
+    label: int | str
+    attempt: NotRequired[int]
+
+
+class PracticeAnswered(TypedDict):
+    feedback: PracticeFeedback
+    attempt: PracticeAttempt
+
+
+class PracticeAttempt(TypedDict):
+    attempt: int
+    items: list[PractisingPracticeText]
+    correct: int
+    complete: bool
+    pass_share: float
+    passed_at: str | None
+
+
+class PracticeFeedback(TypedDict):
+    label: str
+    right_label: str
+    explanation: str
+
+
+class PracticeTextInput(TypedDict):
     text: str
     label: str
     explanation: NotRequired[str]
+
+
+class PractisingPracticeText(TypedDict):
+    item_id: int
+    text: str
+    feedback: PracticeFeedback | None
 
 
 class Predicted(TypedDict):
@@ -492,6 +658,15 @@ class Predicted(TypedDict):
     version: int
     error: str | None
     answers: list[Answer]
+
+
+class Prefs(TypedDict):
+    language: str | None
+    keys: dict[str, str]
+    break_minutes: int
+    swipe: bool
+    notify: bool
+    email_when_work: bool
 
 
 class Problem(TypedDict):
@@ -528,7 +703,7 @@ class ProjectFile(TypedDict):
     examples: NotRequired[dict[str, list[str]] | None]
     settings: NotRequired[dict[str, Any] | None]
     prelabel: NotRequired[dict[str, Any] | None]
-    practice: NotRequired[list[PracticeText] | None]
+    practice: NotRequired[list[ProjectFilePracticeText] | None]
     members: NotRequired[list[ProjectFileMember] | None]
 
 
@@ -543,7 +718,7 @@ class ProjectFileBody(TypedDict):
     examples: NotRequired[dict[str, list[str]] | None]
     settings: NotRequired[dict[str, Any] | None]
     prelabel: NotRequired[dict[str, Any] | None]
-    practice: NotRequired[list[PracticeText] | None]
+    practice: NotRequired[list[PracticeTextInput] | None]
     members: NotRequired[list[MemberInput] | None]
 
 
@@ -551,6 +726,12 @@ class ProjectFileMember(TypedDict):
     email: str
     role: Literal["expert", "viewer", "lead", "admin"]
     name: NotRequired[str]
+
+
+class ProjectFilePracticeText(TypedDict):
+    text: str
+    label: str
+    explanation: NotRequired[str]
 
 
 class ProjectLine(TypedDict):
@@ -592,6 +773,10 @@ class Reference(TypedDict):
     kappa: Figure
     agreement: Figure | None
     gap: Figure | None
+
+
+class Released(TypedDict):
+    released: int
 
 
 class Reply(TypedDict):
@@ -675,7 +860,7 @@ class RoundMap(TypedDict):
     examples: list[str]
     regions: list[MapRegion]
     chosen: list[Chosen]
-    pairs: list[Pair]
+    pairs: list[MapsPair]
 
 
 class RoundPart(TypedDict):
@@ -717,6 +902,23 @@ class Saved(TypedDict):
     annotation_id: int
     label: str
     replayed: bool
+
+
+class ShownPair(TypedDict):
+    pair: ContrastPair | None
+
+
+class SignIn(TypedDict):
+    id: int
+    browser: str
+    created_at: str
+    expires_at: str
+    current: bool
+
+
+class SignInLink(TypedDict):
+    link: str
+    hours: int
 
 
 class StageLine(TypedDict):
@@ -771,6 +973,17 @@ class Tie(TypedDict):
     votes: list[Vote]
 
 
+class Token(TypedDict):
+    id: int
+    name: str
+    hint: str
+    scopes: list[Literal["read", "label", "manage"]]
+    made_by_id: int | None
+    created_at: str
+    last_used_at: str | None
+    expires_at: str | None
+
+
 class Trend(TypedDict):
     """``gain`` is the rise of kappa to expect from ``now`` to ``then`` fine-tuning labels, read off a line through
     ``points`` model versions; ``low`` and ``high`` are its 95 % prediction interval, None where the points lie on
@@ -805,6 +1018,10 @@ class Vote(TypedDict):
     blind_label: str | None
     flagged: bool
     note: str | None
+
+
+class Voted(TypedDict):
+    settled: bool
 
 
 class WebhookLine(TypedDict):

@@ -69,7 +69,7 @@ def guess_mapping(preview: Preview, labels: Sequence[str]) -> dict[str, Any]:
     seen = sorted({str(row.get(column, "")).strip() for row in preview.rows} - {""})
     numbered = dict(enumerate(labels))
     renamed = {}
-    if seen and all(value.isdigit() and int(value) in numbered for value in seen):
+    if seen and all(value.isdecimal() and int(value) in numbered for value in seen):
         renamed = {str(place): label for place, label in numbered.items()}
     return {"match": match, "key": key, "label": column, "values": renamed}
 

@@ -100,13 +100,17 @@ async def refuse_odd_address(request: Request) -> None:
     """A dependency of every route: raises NotFound for an address that names what no database can hold."""
     for value in request.path_params.values():
         text = str(value)
-        if "\x00" in text or (text.lstrip("-").isdigit() and abs(int(text[:20])) > LARGEST_ID):
+        if "\x00" in text or _is_too_large(text):
             raise NotFound("There is no such page.")
     for name, text in request.query_params.multi_items():
         if "\x00" in name or "\x00" in text:
             raise InvalidInput("A NUL character can't be looked for.", field=name.replace("\x00", ""))
-        if name in _POSITIONS and text.isdigit() and int(text[:20]) > LARGEST_ID:
+        if name in _POSITIONS and _is_too_large(text):
             raise InvalidInput("That number is out of range.", field=name)
+
+
+def _is_too_large(text: str) -> bool:
+    return re.fullmatch(r"-?\d+", text) is not None and abs(int(text[:20])) > LARGEST_ID
 
 
 _POSITIONS = ("after", "before")  # where a page goes on

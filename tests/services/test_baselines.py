@@ -112,3 +112,5 @@ def test_the_mapping_is_guessed_from_values_and_names():
     assert guess == {"match": "text", "key": "headline", "label": "verdict", "values": {}}
     numbered = pool.preview(io.BytesIO(b"id,label\n7,1\n"), "csv")
     assert baselines.guess_mapping(numbered, ["benign", "clickbait"])["values"] == {"0": "benign", "1": "clickbait"}
+    raised = pool.preview(io.BytesIO("id,label\n7,²\n".encode()), "csv")
+    assert baselines.guess_mapping(raised, ["benign", "clickbait"])["values"] == {}

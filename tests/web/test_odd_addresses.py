@@ -8,8 +8,16 @@ from fastapi.testclient import TestClient
 from app.services import accounts
 from tests.web.test_roles import EXPECTED
 
-ODD = ["a%00b", str(2**31), str(2**63), "-1", "0", "9" * 400, "%2e%2e", "\u0661", "ü%F0%9F"]
-QUERIES = ["?after=%00", f"?after={2**31}", f"?before={2**70}", "?q=%00", "?reason=%00&after=-5", "?after=1e9"]
+ODD = ["a%00b", str(2**31), str(2**63), "-1", "0", "9" * 400, "%2e%2e", "\u0661", "\u00b2", "--5", "ü%F0%9F"]
+QUERIES = [
+    "?after=%00",
+    f"?after={2**31}",
+    f"?before={2**70}",
+    "?q=%00",
+    "?reason=%00&after=-5",
+    "?after=1e9",
+    "?after=\u00b2",
+]
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

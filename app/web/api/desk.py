@@ -1,12 +1,15 @@
 """What the labelling page tells an expert before the first text, and what it does beside answers."""
 
+from typing import Literal
+
 from fastapi import status
 from pydantic import BaseModel, Field
+from sqlalchemy.orm import Session
 
 from app.services import guidance, practice, queue
 from app.web.api.common import api_router
 from app.web.api.schemas import GuidelineVersion, Progress
-from app.web.deps import Db, ReadSession, WriteSession
+from app.web.deps import Db, ProjectAccess, ReadSession, WriteSession
 from app.web.label import Labeller, OnlyExpert
 
 router = api_router("Review", writes="label")
@@ -15,7 +18,9 @@ router = api_router("Review", writes="label")
 class Desk(BaseModel):
     progress: Progress
     seconds_per_answer: float | None = Field(description="Your own pace at the median; null until five answers.")
-    practice: bool = Field(description="You must pass the practice before you may label.")
+    practice: Literal["required", "offered", "none"] = Field(
+        description="`required`: it must be passed before you may label. `offered`: you are new and there is one."
+    )
     news: GuidelineVersion | None = Field(
         description="The guideline, if it has changed since you worked with it and you have not said that you know."
     )
@@ -34,10 +39,16 @@ def show_desk(access: OnlyExpert, session: ReadSession) -> Desk:
     return Desk(
         progress=Progress.model_validate(queue.progress(session, project_id, expert.id)),
         seconds_per_answer=queue.pace(session, expert.id, project_id),
-        practice=practice.is_required(session, access.project, expert.id),
+        practice=_practice(session, access),
         news=None if news is None else GuidelineVersion.model_validate(news),
         returned=len(guidance.returned(session, project_id, expert.id)),
     )
+
+
+def _practice(session: Session, access: ProjectAccess) -> Literal["required", "offered", "none"]:
+    if practice.is_required(session, access.project, access.user.id):
+        return "required"
+    return "offered" if practice.is_offered(session, access.project, access.user.id) else "none"
 
 
 @router.post(

@@ -79,14 +79,20 @@ def skip(access: Labeller, db: Db, settings: AppSettings, body: schemas.NewSkip)
     return _next(db.run_write(work))
 
 
-@router.post("/undo", summary="Take your last answer back")
+@router.post("/undo", summary="Take your last answer back", responses=errors(409))
 def undo(access: Labeller, db: Db, settings: AppSettings, body: schemas.NewUndo) -> schemas.Undone:
-    """Its item is your next one again. Undo once more, with a new key, for the answer before."""
+    """Its item is your next one again. Undo once more, with a new key, for the answer before. 409 with
+    `detail.reason` `seen`: you have seen it beside its contrast, so it can only be changed."""
     desk = _desk(access, settings)
 
     def work(session: Session) -> tuple[bool, _Found]:
         undone = annotations.undo(
-            session, project_id=desk.project_id, expert_id=desk.expert_id, key=body.key, lease=desk.lease
+            session,
+            project_id=desk.project_id,
+            expert_id=desk.expert_id,
+            key=body.key,
+            lease=desk.lease,
+            assignment_id=body.assignment_id,
         )
         return undone is not None, _claim(session, desk)
 

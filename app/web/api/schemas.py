@@ -321,6 +321,7 @@ class NewUndo(Body):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"key": "b81d20c4e6f7"}]})
 
     key: Key
+    assignment_id: AssignmentId | None = Field(None, description="Take back the answer to this one; null: the last.")
 
 
 class Task(Given):

@@ -61,6 +61,33 @@ def test_two_answers_under_one_key_are_one(ours, world):
     assert expert.undo("ads", key=KEY[::-1])["undone"] is True
 
 
+def test_a_pair_is_seen_and_settled(ours, world):
+    world.open_round(3)
+    expert = ours("expert")
+    for turn in range(2):
+        task = expert.claim_next("ads")["task"]
+        assert task is not None
+        given = expert.annotate("ads", assignment_id=task["assignment_id"], label="benign", key=f"{KEY}-{turn}")
+    assert given["next"]["contrast"] is True
+    pair = expert.show_pair("ads")["pair"]
+    assert pair is not None
+    first = pair["sides"][0]["assignment_id"]
+    revision = {"assignment_id": first, "label": "clickbait", "reason": "Beside the other.", "key": KEY}
+    for _ in range(2):
+        assert expert.revise_pair("ads", pair["pair_id"], **revision) == {"waiting": 0}
+    assert expert.show_answer("ads", first)["label"] == "clickbait"
+    assert [answer["seen_in_pair"] for answer in expert.list_answers("ads", hours=1)] == [True, True]
+
+
+def test_a_token_makes_another(ours, world):
+    made = ours("expert").make_token(name="script", days=1, scopes=["read"])
+    world.tokens["script"] = made["token"]
+    assert ours("script").show_account()["name"] == "Expert"
+    with pytest.raises(ApiError) as refused:
+        ours("script").rename_account(name="Somebody else")
+    assert refused.value.status == 403
+
+
 def test_the_export_comes_whole(ours, world, tmp_path):
     world.open_round(4)
     saved = ours("admin").export("ads", format="jsonl").save(tmp_path / "ads.jsonl")

@@ -162,7 +162,7 @@ def test_the_desk_tells_of_a_new_guideline_until_the_expert_knows_it(world):
     before = api.get(world.path("/desk")).json()
     assert before == {
         "progress": {"round_number": 1, "done": 0, "left": 6},
-        **{"seconds_per_answer": None, "practice": False, "news": None, "returned": 0},
+        **{"seconds_per_answer": None, "practice": "none", "news": None, "returned": 0},
     }
     with world.db.read() as session:
         assert session.query(Assignment).filter_by(state="claimed").count() == 0

@@ -43,7 +43,7 @@ def test_the_right_answer_comes_after_ones_own(practised):
 
 def test_labelling_begins_once_enough_is_right(practised):
     api, (first, second) = practised.api("expert"), items(practised)
-    assert api.get(practised.path("/desk")).json()["practice"] is True
+    assert api.get(practised.path("/desk")).json()["practice"] == "required"
     assert api.post(practised.path("/next")).status_code == 403
     for item in (first, second):
         done = answer(practised, item, 1).json()["attempt"]
@@ -55,6 +55,16 @@ def test_labelling_begins_once_enough_is_right(practised):
         done = answer(practised, item, label, attempt=2).json()["attempt"]
     assert done["passed_at"]
     assert api.post(practised.path("/next")).json()["task"]
+
+
+def test_a_newcomer_is_offered_it_where_it_is_not_asked_for(practised):
+    with practised.db.write() as session:
+        session.get_one(Project, practised.project_id).settings = {}
+    api = practised.api("expert")
+    assert api.get(practised.path("/desk")).json()["practice"] == "offered"
+    for item in items(practised):
+        answer(practised, item, 0)
+    assert api.get(practised.path("/desk")).json()["practice"] == "none"
 
 
 def test_a_text_that_is_not_there_cannot_be_answered(practised):

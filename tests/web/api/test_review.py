@@ -110,6 +110,30 @@ def test_undo_hands_the_items_back_one_by_one(world):
     assert [kind for _, kind, *_ in answers(world)] == ["blind", "blind", "undone", "undone"]
 
 
+def test_undo_of_an_answer_before_the_last_one(world):
+    world.open_round(3)
+    api, tasks = world.api("expert"), []
+    for turn in range(2):
+        tasks.append(api.post(world.path("/next")).json()["task"])
+        api.post(world.path("/annotations"), json=answer(tasks[-1], 0, f"answer-{turn}"))
+    body = {"key": "undo-the-first", "assignment_id": tasks[0]["assignment_id"]}
+    undone = api.post(world.path("/undo"), json=body).json()
+    assert (undone["undone"], undone["next"]["task"]) == (True, tasks[0])
+    other = {"key": "not-answered-yet", "assignment_id": 999}
+    assert not api.post(world.path("/undo"), json=other).json()["undone"]
+
+
+def test_what_was_seen_beside_its_contrast_is_not_taken_back(world):
+    world.open_round(3)
+    api = world.api("expert")
+    for turn in range(2):
+        task = api.post(world.path("/next")).json()["task"]
+        api.post(world.path("/annotations"), json=answer(task, 0, f"answer-{turn}"))
+    assert api.post(world.path("/contrast")).json()["pair"]
+    refused = api.post(world.path("/undo"), json={"key": "undo-it-now"})
+    assert (refused.status_code, refused.json()["detail"]) == (409, {"reason": "seen"})
+
+
 def test_a_colleagues_item_cannot_be_answered(world):
     world.open_round(2, overlap=1)
     task = world.api("second").post(world.path("/next")).json()["task"]
