@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import select, update
 
-from app.db.tables import Round, StageRun
+from app.db.tables import AuditEvent, Round, StageRun
 from app.errors import RoundCancelled
 from app.services import rounds, stages
 from tests.services.review_factories import open_review
@@ -64,6 +64,14 @@ def test_work_on_a_cancelled_round_is_told_so_at_its_next_report(db, round_id):
         db.run_write(lambda s: stages.advance(s, round_id, "embed", 5, 10))
     with pytest.raises(RoundCancelled):
         begin(db, round_id, "prelabel")
+
+
+def test_a_failure_is_in_the_audit_log_with_its_reason(db, round_id):
+    begin(db, round_id)
+    assert db.run_write(lambda s: stages.fail(s, round_id, "No model.", phase="preparing", attempt=1))
+    with db.read() as session:
+        (event,) = session.scalars(select(AuditEvent))
+    assert (event.action, event.subject, event.detail) == ("round.failed", "round 1", {"error": "No model."})
 
 
 @pytest.mark.parametrize(

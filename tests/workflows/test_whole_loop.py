@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.db.tables import (
+    AuditEvent,
     BoundaryPair,
     ConsensusLabel,
     Evaluation,
@@ -107,7 +108,12 @@ def test_a_tie_waits_for_a_person_and_the_round_goes_on_when_it_is_decided(db, w
     wait_for(db, round_id, "done")
     with db.read() as session:
         decided = session.scalars(select(ConsensusLabel).where(ConsensusLabel.item_id.in_(tied))).all()
+        recorded = session.execute(select(AuditEvent.action, AuditEvent.detail).order_by(AuditEvent.id)).all()
     assert [(row.source, row.label) for row in decided] == [("adjudicated", 1)] * 2
+    turns = [row.action for row in recorded if row.action.startswith(("round.", "review.", "ties.", "tie."))]
+    by_itself = ["round.started", "review.opened", "review.finished", "ties.waiting"]
+    assert turns == [*by_itself, "tie.decided", "tie.decided", "round.done"]
+    assert recorded[-1].detail.keys() == {"advice", "reason"}
     assert [s.attempt for s in stages_of(db, round_id) if s.stage == "decide"] == [1]
 
 
