@@ -63,7 +63,7 @@ def _page(
         "round_fields": _round_fields(),
         "values": values | dict(typed or {}),
     }
-    more = {"errors": errors or {}, "from_template": not guideline.text}
+    more: dict[str, Any] = {"errors": errors or {}, "from_template": not guideline.text}
     return render(request, "start.html", fragment="_start_news.html", **more, **words, **forms, **context)
 
 
