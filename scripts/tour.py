@@ -16,8 +16,21 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db.engine import Database
-from app.db.tables import Assignment, ConsensusLabel, Item, Membership, Project, Round, User
-from app.services import accounts, annotations, guidance, invitations, practice, projects, queue, rounds, rulings
+from app.db.tables import Assignment, ConsensusLabel, Item, Membership, Project, Round, RoundItem, User
+from app.services import (
+    accounts,
+    annotations,
+    deletion,
+    guidance,
+    invitations,
+    messages,
+    practice,
+    projects,
+    queue,
+    rounds,
+    rulings,
+    webhooks,
+)
 from app.services.annotations import Answer
 
 LONG = (
@@ -161,9 +174,9 @@ def after_three_rounds(tour: Tour, admin: str) -> None:
         ("round-items", "What a round chose, with the model's label and the experts'", "./rounds/3/items"),
         ("alignment", "Model–human alignment by round, under the experts' own", "./alignment"),
         ("map", "The pool in two dimensions, with the round's pairs on the line", "./map"),
+        ("report", "The report: two tables, a figure, the settings and the limits, to send on", "./report"),
         ("models", "The model versions, with their figures", "./models"),
         ("model", "One model version: where it comes from, what it is worth, and how to use it", "./models/3"),
-        ("webhooks", "Programs that are told of rounds", "./webhooks"),
         ("export", "Taking the data away", "./export"),
         ("delete", "Deleting a project, which can be undone", "./delete"),
         ("pool", "The pool", "./pool"),
@@ -172,10 +185,38 @@ def after_three_rounds(tour: Tour, admin: str) -> None:
         ("settings", "Settings", "./settings"),
         ("guideline", "Writing the guideline", "./guideline"),
         ("baseline", "Labels that exist already", "./baseline"),
-        ("dry-runs", "Trying the pre-labeller on twenty texts", "./dry-runs"),
         ("audit", "The audit log", "./audit"),
     ):
         tour.show(name, sentence, admin, path, wait=CHARTS_WAIT if name == "alignment" else 0)
+    with tour.db.read() as session:
+        first = select(RoundItem.item_id).join(Round).where(Round.project_id == tour.project_id, Round.number == 3)
+        item = session.scalars(first.order_by(RoundItem.position)).first()
+    tour.show("item", "An item's whole history", admin, f"./pool/items/{item}")
+    with tour.page(admin, "./dry-runs") as page:
+        page.get_by_role("button", name="Try it on 20 items").click()
+        page.locator(".dry-run .pill").first.wait_for(timeout=120_000)
+        tour.shoot("dry-runs", "Trying the pre-labeller on twenty texts", page)
+    the_webhooks(tour, admin)
+
+
+def the_webhooks(tour: Tour, admin: str) -> None:
+    """One call has arrived and one waits to be repeated: nobody answers at this address, so both are written here."""
+    with tour.page(admin, "./webhooks") as page:
+        page.get_by_label("Address").fill("https://hooks.example.org/ads")
+        page.get_by_label("A round has failed").check()  # so that nobody is called on the way
+        page.get_by_role("button", name="Add").click()
+        page.get_by_label("Signing secret").wait_for()
+        tour.shoot("webhook-secret", "A webhook's signing secret, shown once", page)
+    with tour.db.write() as session:
+        (hook,) = webhooks.list_webhooks(session, tour.project_id)
+        for error in ("It answered 503.", ""):
+            call = webhooks.send_test(session, tour.project_id, hook.id, user_id=tour.people[admin])
+            call.attempts = 1
+            if error:
+                messages.note_failure(session, call.id, error)
+            else:
+                messages.note_sent(session, call.id)
+    tour.show("webhooks", "Programs that are told of rounds, and whether the calls arrived", admin, "./webhooks")
 
 
 def prepare_fourth_round(tour: Tour, admin: str) -> None:
@@ -389,12 +430,33 @@ def disagreements(tour: Tour, admin: str, experts: list[str]) -> None:
 def a_new_project(tour: Tour, admin: str) -> None:
     with tour.db.write() as session:
         by = tour.people[admin]
-        project = projects.create_project(session, name="Phishing mails", labels=["harmless", "phishing"], user_id=by)
+        name = "Phishing mails"
+        project = projects.create_project(session, name=name, labels=["harmless", "phishing"], user_id=by)
         accounts.add_member(session, project.id, by, "admin")
         slug = project.slug
     tour.show("start", "The guided start: from nothing to the first round", admin, f"/p/{slug}/start")
     tour.show("start-overview", "An empty project says what comes next", admin, f"/p/{slug}")
+    _upload(tour, admin, slug)
     tour.show("new-project", "A new project", admin, "/projects/new")
+    with tour.db.write() as session:
+        deletion.delete_project(session, projects.get_project(session, slug), confirm=name, user_id=by)
+    tour.show("deleted", "A deleted project can be brought back", admin, "/")
+
+
+def _upload(tour: Tour, admin: str, slug: str) -> None:
+    mails = (("m1", "Your parcel is held: pay £1.99 by midnight"), ("m2", "Minutes of Thursday's meeting, attached"))
+    rows = [f'{key}-{n},"{text} ({n})"' for n in range(40) for key, text in mails]
+    content = "\n".join(["reference,mail", *rows]).encode()
+    with tour.page(admin, f"/p/{slug}/start") as page:
+        page.locator("#pool input[type=file]").set_input_files(
+            {"name": "mails.csv", "mimeType": "text/csv", "buffer": content}
+        )
+        page.get_by_role("button", name="Upload and look").click()
+        page.wait_for_url("**/pool/uploads/*")
+        tour.shoot("pool-upload", "A file is looked at before anything of it is stored", page)
+        page.get_by_role("button", name="Import").click()
+        page.get_by_text("What is in the pool").wait_for(timeout=60_000)
+        tour.shoot("pool-import", "What came of it: languages, lengths, near-duplicates", page)
 
 
 def people_of(session: Session, project_id: int) -> dict[str, int]:

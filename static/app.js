@@ -58,4 +58,5 @@ function showPresentTab() {
 
 document.addEventListener("htmx:load", (event) => prepare(event.detail.elt));
 showPresentTab();
+window.addEventListener("resize", showPresentTab);
 prepare(document);

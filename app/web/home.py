@@ -1,5 +1,7 @@
 """The first page: to the project when there is only one, otherwise the list of projects."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
 
 from app.services import accounts, deletion
@@ -21,6 +23,5 @@ def home(request: Request, access: SignedIn, session: ReadSession, settings: App
     cards = [(project, role, project_start(request, project.slug, role)) for project, role in projects]
     can_create = access.user.is_site_admin and "new_project" in request.app.state.paths
     deleted = deletion.deleted_projects(session, access.user, settings.deleted_project_days)
-    return render(
-        request, "home.html", cards=cards, can_create=can_create, role_names=ROLE_NAMES, deleted=deleted
-    )  # fmt: skip
+    more: dict[str, Any] = {"deleted": deleted, "days": settings.deleted_project_days}
+    return render(request, "home.html", cards=cards, can_create=can_create, role_names=ROLE_NAMES, **more)

@@ -40,8 +40,14 @@ def _page(request: Request, db: Db, settings: Settings, access: ProjectAccess, *
         hooks = [(hook, webhooks.deliveries(session, hook.id)) for hook in found]
         waits = any(call.state == "waiting" and not call.attempts for _, calls in hooks for call in calls)
         idle = waits and no_worker(session, settings)
-    shown: dict[str, Any] = {"hooks": hooks, "event_words": EVENT_WORDS, "state_words": STATE_WORDS}
-    shown |= {"secret": None, "chosen": (), "poll": _POLL_SECONDS if waits else None, "no_worker": idle}
+    shown: dict[str, Any] = {
+        "hooks": hooks,
+        "event_words": EVENT_WORDS,
+        "state_words": STATE_WORDS,
+        "secret": None,
+        "chosen": (),
+    }
+    shown |= {"poll": _POLL_SECONDS if waits else None, "no_worker": idle}
     return render(request, "webhooks.html", fragment="_webhooks.html", **(shown | context))
 
 

@@ -32,6 +32,13 @@ def sign_in(session, user, **values):
     return accounts.start_session(session, user.id, days=14, **values)
 
 
+def test_an_installation_is_empty_until_its_first_account(db):
+    with db.write() as session:
+        assert accounts.nobody_yet(session)
+        accounts.create_user(session, email="ana@example.org", name="Ana")
+        assert not accounts.nobody_yet(session)
+
+
 def test_a_password_is_stored_only_as_an_argon2id_hash(db):
     with db.write() as session:
         user = accounts.create_user(session, email=" Ana@Example.ORG ", name=" Ana  M ", password=PASSWORD)

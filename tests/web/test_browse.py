@@ -68,7 +68,19 @@ def test_a_reader_finds_items_and_reads_a_history(scene, told):
     item = browser.get(scene.path(f"/pool/items/{told[0]}")).text
     for said in ("an &lt;i&gt;offer&lt;/i&gt;", "clause 2", "no refund here", "similarity 0.87", "by Admin", "0.900"):
         assert said in item
+    assert "a threshold of its own" not in item
     assert "no expert has seen it" in browser.get(scene.path(f"/pool/items/{told[2]}")).text
+
+
+def test_a_label_that_is_not_the_one_of_the_highest_score_is_explained(scene, told):
+    with scene.db.write() as session:
+        facts = {"kind": "trained", "engine": "linear", "config": {}, "state": "ready"}
+        version = ModelVersion(project_id=scene.project_id, version=1, **facts)
+        session.add(version)
+        session.flush()
+        predictions.store_predictions(session, version.id, told[:1], [1], [[0.64, 0.36]])
+    item = scene.browser("admin").get(scene.path(f"/pool/items/{told[0]}")).text
+    assert f'from a threshold of its own on, which need not be 0.5: <a href="{scene.path("/models/1")}">' in item
 
 
 @pytest.mark.parametrize(

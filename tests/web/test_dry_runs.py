@@ -32,6 +32,20 @@ def test_a_dry_run_is_asked_for_waited_for_and_shown(scene):
     assert "<!doctype html>" in page
 
 
+def test_where_nothing_had_to_be_asked_the_time_is_not_promised(scene):
+    fill(scene)
+    admin = scene.browser("admin")
+    where = admin.post(scene.path("/dry-runs")).headers["location"]
+    assert "a dry run tells" in admin.get(where).text
+    with scene.db.write() as session:
+        run = session.scalars(select(DryRun)).one()
+        items = [item | {"scores": [0.25, 0.75], "raw": None} for item in run.items]
+        dry_runs.finish(session, run.id, items, {"asked": 0}, 0.1)
+    page = admin.get(where).text
+    assert "not measured: every answer was known" in page
+    assert "a dry run tells" not in page
+
+
 def test_the_reason_of_a_failure_is_said(scene):
     fill(scene)
     admin = scene.browser("admin")
