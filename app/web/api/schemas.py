@@ -287,6 +287,7 @@ Key = Annotated[
         min_length=8,
         max_length=64,
         description="Chosen by you, new for each answer. The same key sent again changes nothing.",
+        json_schema_extra={"x-idempotency-key": True},  # the client sends such a request again by itself
     ),
 ]
 AssignmentId = Annotated[int, Field(ge=1, le=LARGEST_ID, description="As the task names it.")]
