@@ -28,6 +28,7 @@ _SAID = {
     409: "The request was fine once, but the state has moved on.",
     413: "The request is larger than this server takes.",
     422: "Something sent is missing or not valid; `detail` says what.",
+    503: "A part that this needs is not installed or not free; `error` says which.",
 }
 
 

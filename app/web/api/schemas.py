@@ -276,6 +276,7 @@ class RoundDetail(RoundLine):
     ties_left: int
     stages: list[StageLine] = Field(description="All eight in order, each with its latest attempt.")
     review: ReviewProgress | None = Field(description="Null before the review has opened.")
+    can_retry_from: list[str] = Field(description="Of a failed round: the stages at which it can be taken up again.")
 
 
 # --- review: what an expert sends and gets. Nothing here may tell what a model or a colleague thinks. ----------------
