@@ -346,6 +346,94 @@ _REVIEWING = {
     "Undone": {"undone": True, "next": _NEXT},
 }
 
+_PREFERENCES = {
+    "language": "de",
+    "keys": {"skip": "x", "undo": "u"},
+    "break_minutes": 45,
+    "swipe": False,
+    "notify": False,
+    "email_when_work": True,
+}
+_TOKEN = {
+    "id": 2,
+    "name": "nightly export",
+    "hint": "lc_5f0c",
+    "scopes": ["read"],
+    "made_by_id": None,
+    "created_at": _WHEN,
+    "last_used_at": None,
+    "expires_at": _LATER,
+}
+_FEEDBACK = {"label": "fine", "right_label": "clickbait", "explanation": _WHY}
+_ATTEMPT = {
+    "attempt": 1,
+    "items": [{"item_id": 1, "text": _TEXT, "feedback": _FEEDBACK}],
+    "correct": 0,
+    "complete": True,
+    "pass_share": 0.8,
+    "passed_at": None,
+}
+_EXPERTS_DAY = {
+    "Desk": {
+        "progress": _NEXT["progress"],
+        "seconds_per_answer": 4.5,
+        "practice": "none",
+        "news": {**_GUIDELINE, "summary": "Hidden prices count.", "created_at": _WHEN},
+        "returned": 2,
+    },
+    "Released": {"released": 1},
+    "GivenAnswer": {
+        "assignment_id": 17,
+        "round_number": 3,
+        "text": _TEXT,
+        "label": "clickbait",
+        "flagged": False,
+        "note": None,
+        "answered_at": _WHEN,
+        "changeable": True,
+        "seen_in_pair": False,
+    },
+    "PairsWaiting": {"waiting": 1},
+    "ShownPair": {
+        "pair": {
+            "pair_id": 1,
+            "sides": [
+                {"assignment_id": 17, "text": _TEXT, "label": "clickbait"},
+                {"assignment_id": 40, "text": _NEAR, "label": "fine"},
+            ],
+        }
+    },
+    "PracticeAttempt": _ATTEMPT,
+    "PracticeAnswered": {"feedback": _FEEDBACK, "attempt": _ATTEMPT},
+    "Contested": {
+        "items": [
+            {
+                "item_id": 17,
+                "text": _TEXT,
+                "opinions": [{"label": "fine", "note": None}, {"label": "clickbait", "note": "It hides the price."}],
+                "vote": {"label": "clickbait", "reason": _WHY},
+            }
+        ],
+        "clauses": ["What is hidden"],
+    },
+    "Voted": {"settled": True},
+    "InvitedTo": {"project": "Clickbait ads", "role": "expert", "invited_by": "Ada", "email": "grace@example.org"},
+    "Joined": {"slug": "ads", "name": "Clickbait ads", "role": "expert"},
+    "SignInLink": {"link": "https://linecall.example.org/sign-in/eWcUxdTY2Kn_HOB3sfpp", "hours": 24},
+    "Account": {
+        "name": "Grace",
+        "email": "grace@example.org",
+        "is_site_admin": False,
+        "has_password": True,
+        "preferences": _PREFERENCES,
+    },
+    "Prefs": _PREFERENCES,
+    "SignIn": {"id": 1, "browser": "Firefox 140", "created_at": _WHEN, "expires_at": _LATER, "current": True},
+    "Ended": {"ended": 2},
+    "Token": _TOKEN,
+    "MadeToken": {**_TOKEN, "token": "lc_5f0c9d1e7a4b"},
+}
+
 # --- the guideline -------------------------------------------------------------------------------------------------
 
 _GUIDELINES = {
@@ -597,6 +685,7 @@ EXAMPLES: dict[str, Any] = {
     **_START,
     **_ROUNDS,
     **_REVIEWING,
+    **_EXPERTS_DAY,
     **_GUIDELINES,
     **_RESULTS,
     **_ADMINISTRATION,
