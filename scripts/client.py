@@ -197,7 +197,8 @@ class Method:
         """Whether it carries a key of the caller's, under which the server does it once."""
         if self.body is None:
             return False
-        return "key" in self.components[self.body["$ref"].rpartition("/")[2]].get("required", [])
+        schema = self.components[self.body["$ref"].rpartition("/")[2]]
+        return any(schema["properties"][name].get("x-idempotency-key") for name in schema.get("required", []))
 
 
 def argument(parameter: Schema) -> str:
@@ -209,7 +210,10 @@ def argument(parameter: Schema) -> str:
         kind = type_of(schema["contentSchema"])
     if parameter.get("required"):
         return f"{parameter['name']}: {kind}"
-    return f"{parameter['name']}: {kind} = {schema.get('default')!r}"
+    default = schema.get("default")
+    if default == []:  # a list in a signature would be shared by all calls; None is not sent either
+        return f"{parameter['name']}: {kind} | None = None"
+    return f"{parameter['name']}: {kind} = {default!r}"
 
 
 def written() -> dict[Path, str]:

@@ -2,6 +2,15 @@
 
 from app.client.linecall import Linecall
 from app.client.transport import ApiError, Download
-from app.client.waiting import Stopped, wait_for_import, wait_for_round
+from app.client.waiting import Stopped, wait_for_baseline, wait_for_dry_run, wait_for_import, wait_for_round
 
-__all__ = ["ApiError", "Download", "Linecall", "Stopped", "wait_for_import", "wait_for_round"]
+__all__ = [
+    "ApiError",
+    "Download",
+    "Linecall",
+    "Stopped",
+    "wait_for_baseline",
+    "wait_for_dry_run",
+    "wait_for_import",
+    "wait_for_round",
+]

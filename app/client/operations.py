@@ -1,28 +1,40 @@
 """One method for each operation of the API. Written by scripts/client.py; do not edit."""
 
 import json
-from typing import Literal, Unpack, cast
+from typing import Any, Literal, Unpack, cast
 
 from app.client.schemas import (
     Account,
     AddedWebhook,
+    Affected,
     Again,
     AlignmentReport,
     Answered,
     Applied,
     AskedAgain,
     AuditPage,
+    BaselineGuess,
+    BaselineMapping,
+    Baselines,
+    BaselineState,
     Browsed,
     Changed,
     ChangedAnswer,
+    Confusion,
     Contested,
     Decided,
     Decision,
     DeletedProject,
     Delivery,
     Desk,
+    Draft,
+    DraftChanges,
+    DryRunDetail,
+    DryRuns,
     Ended,
+    ExamplesTaken,
     GivenAnswer,
+    GuidedStart,
     Guideline,
     GuidelineVersion,
     ImportState,
@@ -31,14 +43,17 @@ from app.client.schemas import (
     ItemHistory,
     ItemPage,
     Joined,
+    LogEntry,
     MadeToken,
     MapLine,
     Mapping,
     Model,
     NewAnnotation,
     NewGuideline,
+    NewImport,
     NewInvitation,
     NewName,
+    NewPracticeItem,
     NewPrefs,
     NewProject,
     NewRole,
@@ -54,6 +69,8 @@ from app.client.schemas import (
     PracticeAnswer,
     PracticeAnswered,
     PracticeAttempt,
+    PracticeLine,
+    PracticeTexts,
     Predicted,
     Prefs,
     ProjectDetail,
@@ -63,20 +80,27 @@ from app.client.schemas import (
     ProjectSettings,
     Released,
     Reply,
+    Report,
     RoundDetail,
+    RoundItems,
     RoundLine,
     RoundMap,
+    RoundPairs,
     Ruling,
+    Service,
     ShownPair,
     SignIn,
     SignInLink,
+    Standing,
     Suggested,
     Suggestion,
     Target,
+    Template,
     Texts,
     Tie,
     Token,
     Undone,
+    Uploaded,
     Voted,
     WebhookLine,
 )
@@ -199,6 +223,15 @@ class Operations:
             ),
         )
 
+    def list_imports(self, slug: str, /, *, limit: int = 50) -> list[ImportState]:
+        """Imports, the newest first."""
+        return cast(
+            list[ImportState],
+            self._transport.call(
+                "GET", f"/api/v1/projects/{segment(slug)}/imports", query={"limit": limit}, again=True
+            ),
+        )
+
     def show_import(self, slug: str, import_id: int, /) -> ImportState:
         """How far an import is."""
         return cast(
@@ -318,6 +351,20 @@ class Operations:
         """Ask for answers of the open review again."""
         return cast(
             AskedAgain, self._transport.call("POST", f"/api/v1/projects/{segment(slug)}/guideline/again", body=body)
+        )
+
+    def show_affected(
+        self, slug: str, /, *, labels: list[str] | None = None, item_ids: list[int] | None = None
+    ) -> Affected:
+        """Answers of the open review that were given under an earlier version."""
+        return cast(
+            Affected,
+            self._transport.call(
+                "GET",
+                f"/api/v1/projects/{segment(slug)}/guideline/again",
+                query={"labels": labels, "item_ids": item_ids},
+                again=True,
+            ),
         )
 
     def list_suggestions(self, slug: str, /) -> list[Suggestion]:
@@ -691,5 +738,234 @@ class Operations:
             AuditPage,
             self._transport.call(
                 "GET", "/api/v1/audit", query={"search": search, "before": before, "limit": limit}, again=True
+            ),
+        )
+
+    def show_start(self, slug: str, /) -> GuidedStart:
+        """The way to the first round: what is done and what is missing."""
+        return cast(GuidedStart, self._transport.call("GET", f"/api/v1/projects/{segment(slug)}/start", again=True))
+
+    def show_standing(self, slug: str, /) -> Standing:
+        """Where the project stands, what comes next, and what it takes."""
+        return cast(Standing, self._transport.call("GET", f"/api/v1/projects/{segment(slug)}/standing", again=True))
+
+    def show_service(self, /) -> Service:
+        """The installation: its version, database and workers (site admins)."""
+        return cast(Service, self._transport.call("GET", "/api/v1/service", again=True))
+
+    def upload_file(self, slug: str, /, *, file: Upload) -> Uploaded:
+        """Upload a file and see what is in it."""
+        return cast(Uploaded, self._transport.upload(f"/api/v1/projects/{segment(slug)}/uploads", file=file, fields={}))
+
+    def show_upload(self, slug: str, token: str, /) -> Uploaded:
+        """What is in an uploaded file."""
+        return cast(
+            Uploaded,
+            self._transport.call("GET", f"/api/v1/projects/{segment(slug)}/uploads/{segment(token)}", again=True),
+        )
+
+    def import_upload(self, slug: str, token: str, /, **body: Unpack[NewImport]) -> ImportState:
+        """Bring an uploaded file into the pool."""
+        return cast(
+            ImportState,
+            self._transport.call(
+                "POST", f"/api/v1/projects/{segment(slug)}/uploads/{segment(token)}/import", body=body
+            ),
+        )
+
+    def list_baselines(self, slug: str, /) -> Baselines:
+        """Files of labels, the newest first."""
+        return cast(Baselines, self._transport.call("GET", f"/api/v1/projects/{segment(slug)}/baselines", again=True))
+
+    def create_baseline(self, slug: str, /, *, file: Upload, mapping: BaselineMapping) -> BaselineState:
+        """Upload a file of labels that you have already."""
+        return cast(
+            BaselineState,
+            self._transport.upload(
+                f"/api/v1/projects/{segment(slug)}/baselines", file=file, fields={"mapping": json.dumps(mapping)}
+            ),
+        )
+
+    def show_baseline(self, slug: str, baseline_id: int, /) -> BaselineState:
+        """How far a baseline is."""
+        return cast(
+            BaselineState,
+            self._transport.call(
+                "GET", f"/api/v1/projects/{segment(slug)}/baselines/{segment(baseline_id)}", again=True
+            ),
+        )
+
+    def check_baseline(self, slug: str, token: str, /) -> BaselineGuess:
+        """What an uploaded file would be as a baseline."""
+        return cast(
+            BaselineGuess,
+            self._transport.call(
+                "GET", f"/api/v1/projects/{segment(slug)}/uploads/{segment(token)}/baseline", again=True
+            ),
+        )
+
+    def start_baseline(self, slug: str, token: str, /, **body: Unpack[BaselineMapping]) -> BaselineState:
+        """Make an uploaded file the baseline."""
+        return cast(
+            BaselineState,
+            self._transport.call(
+                "POST", f"/api/v1/projects/{segment(slug)}/uploads/{segment(token)}/baseline", body=body
+            ),
+        )
+
+    def list_dry_runs(self, slug: str, /) -> DryRuns:
+        """Dry runs of the pre-labeller, and what the whole pool would take."""
+        return cast(DryRuns, self._transport.call("GET", f"/api/v1/projects/{segment(slug)}/dry-runs", again=True))
+
+    def request_dry_run(self, slug: str, /) -> DryRunDetail:
+        """Try the pre-labeller on twenty items."""
+        return cast(DryRunDetail, self._transport.call("POST", f"/api/v1/projects/{segment(slug)}/dry-runs"))
+
+    def show_dry_run(self, slug: str, run_id: int, /) -> DryRunDetail:
+        """One dry run, text by text."""
+        return cast(
+            DryRunDetail,
+            self._transport.call("GET", f"/api/v1/projects/{segment(slug)}/dry-runs/{segment(run_id)}", again=True),
+        )
+
+    def show_round_log(self, slug: str, number: int, /) -> list[LogEntry]:
+        """What has happened to a round, in plain words, oldest first."""
+        return cast(
+            list[LogEntry],
+            self._transport.call("GET", f"/api/v1/projects/{segment(slug)}/rounds/{segment(number)}/log", again=True),
+        )
+
+    def list_round_items(
+        self, slug: str, number: int, /, *, reason: str = "", after: int = -1, limit: int = 50
+    ) -> RoundItems:
+        """The items that a round chose, and why."""
+        return cast(
+            RoundItems,
+            self._transport.call(
+                "GET",
+                f"/api/v1/projects/{segment(slug)}/rounds/{segment(number)}/items",
+                query={"reason": reason, "after": after, "limit": limit},
+                again=True,
+            ),
+        )
+
+    def list_round_pairs(self, slug: str, number: int, /, *, after: int = -1, limit: int = 20) -> RoundPairs:
+        """A round's boundary pairs, with their texts."""
+        return cast(
+            RoundPairs,
+            self._transport.call(
+                "GET",
+                f"/api/v1/projects/{segment(slug)}/rounds/{segment(number)}/pairs",
+                query={"after": after, "limit": limit},
+                again=True,
+            ),
+        )
+
+    def show_confusion(self, slug: str, /) -> Confusion:
+        """The newest model against the consensus, label by label."""
+        return cast(
+            Confusion, self._transport.call("GET", f"/api/v1/projects/{segment(slug)}/alignment/confusion", again=True)
+        )
+
+    def alignment_figures(self, slug: str, /) -> str:
+        """Every figure of alignment, as CSV."""
+        return cast(str, self._transport.call("GET", f"/api/v1/projects/{segment(slug)}/alignment/figures", again=True))
+
+    def alignment_chart(self, slug: str, /, *, theme: Literal["light", "dark"] = "light") -> dict[str, Any]:
+        """The chart of alignment, as a Vega-Lite specification."""
+        return cast(
+            dict[str, Any],
+            self._transport.call(
+                "GET", f"/api/v1/projects/{segment(slug)}/alignment/chart", query={"theme": theme}, again=True
+            ),
+        )
+
+    def alignment_picture(self, slug: str, /) -> Download:
+        """The chart of alignment, as SVG."""
+        return self._transport.download(f"/api/v1/projects/{segment(slug)}/alignment/picture")
+
+    def map_picture(
+        self,
+        slug: str,
+        number: int,
+        /,
+        *,
+        side: Literal["before", "after"] = "before",
+        theme: Literal["light", "dark"] = "light",
+    ) -> Download:
+        """A round's map as SVG."""
+        return self._transport.download(
+            f"/api/v1/projects/{segment(slug)}/rounds/{segment(number)}/map/picture",
+            query={"side": side, "theme": theme},
+        )
+
+    def map_items(self, slug: str, number: int, /, *, side: Literal["before", "after"] = "before") -> str:
+        """A round's items and where they lie on its map, as CSV."""
+        return cast(
+            str,
+            self._transport.call(
+                "GET",
+                f"/api/v1/projects/{segment(slug)}/rounds/{segment(number)}/map/items",
+                query={"side": side},
+                again=True,
+            ),
+        )
+
+    def show_report(self, slug: str, /) -> Report:
+        """The report's numbers."""
+        return cast(Report, self._transport.call("GET", f"/api/v1/projects/{segment(slug)}/report", again=True))
+
+    def report_html(self, slug: str, /) -> str:
+        """The report as one HTML file."""
+        return cast(str, self._transport.call("GET", f"/api/v1/projects/{segment(slug)}/report/html", again=True))
+
+    def report_pdf(self, slug: str, /) -> Download:
+        """The report as PDF."""
+        return self._transport.download(f"/api/v1/projects/{segment(slug)}/report/pdf")
+
+    def dataset_card(self, slug: str, /) -> str:
+        """The dataset's card, in Markdown."""
+        return cast(
+            str, self._transport.call("GET", f"/api/v1/projects/{segment(slug)}/report/dataset-card", again=True)
+        )
+
+    def show_template(self, slug: str, /) -> Template:
+        """A guideline to begin with, for the project's labels."""
+        return cast(
+            Template, self._transport.call("GET", f"/api/v1/projects/{segment(slug)}/guideline/template", again=True)
+        )
+
+    def compare_draft(self, slug: str, /, **body: Unpack[Draft]) -> DraftChanges:
+        """What a new version would change."""
+        return cast(
+            DraftChanges, self._transport.call("POST", f"/api/v1/projects/{segment(slug)}/guideline/draft", body=body)
+        )
+
+    def list_practice_items(self, slug: str, /) -> PracticeTexts:
+        """The practice's texts, with the right answers."""
+        return cast(
+            PracticeTexts, self._transport.call("GET", f"/api/v1/projects/{segment(slug)}/practice/items", again=True)
+        )
+
+    def add_practice_item(self, slug: str, /, **body: Unpack[NewPracticeItem]) -> PracticeLine:
+        """Add a text."""
+        return cast(
+            PracticeLine, self._transport.call("POST", f"/api/v1/projects/{segment(slug)}/practice/items", body=body)
+        )
+
+    def take_examples(self, slug: str, /) -> ExamplesTaken:
+        """Take all examples of the guideline."""
+        return cast(ExamplesTaken, self._transport.call("POST", f"/api/v1/projects/{segment(slug)}/practice/examples"))
+
+    def retire_practice_item(self, slug: str, practice_id: int, /) -> None:
+        """Take a text out."""
+        self._transport.call("POST", f"/api/v1/projects/{segment(slug)}/practice/items/{segment(practice_id)}/retire")
+
+    def audit_file(self, slug: str, /, *, search: str = "") -> str:
+        """The record of who changed what, as CSV."""
+        return cast(
+            str,
+            self._transport.call(
+                "GET", f"/api/v1/projects/{segment(slug)}/audit/file", query={"search": search}, again=True
             ),
         )

@@ -21,6 +21,12 @@ class AddedWebhook(TypedDict):
     secret: str
 
 
+class Affected(TypedDict):
+    by_label: dict[str, int]
+    items: list[AnsweredBefore]
+    chosen: int | None
+
+
 class Again(TypedDict):
     labels: NotRequired[list[int | str]]
     item_ids: NotRequired[list[int]]
@@ -67,6 +73,12 @@ class Answered(TypedDict):
     next: Next
 
 
+class AnsweredBefore(TypedDict):
+    item_id: int
+    text: str
+    answers: dict[str, int]
+
+
 class Applied(TypedDict):
     dry_run: bool
     changes: list[FieldChange]
@@ -91,6 +103,21 @@ class AuditPage(TypedDict):
     next_before: int | None
 
 
+class BaselineGuess(TypedDict):
+    mapping: dict[str, Any]
+    rows: int
+    found: int
+
+
+class BaselineMapping(TypedDict):
+    """Which column finds the item, and which holds the label."""
+
+    match: Literal["id", "text"]
+    key: str
+    label: str
+    values: NotRequired[dict[str, str]]
+
+
 class BaselineSaid(TypedDict):
     filename: str
     label: int
@@ -98,10 +125,42 @@ class BaselineSaid(TypedDict):
     votes_total: int
 
 
+class BaselineState(TypedDict):
+    id: int
+    filename: str
+    format: Literal["csv", "jsonl", "parquet"]
+    mapping: dict[str, Any]
+    state: Literal["queued", "running", "done", "failed"]
+    rows_total: int
+    rows_matched: int
+    rows_unmatched: int
+    rows_rejected: int
+    items_labelled: int
+    items_tied: int
+    counts: dict[str, int]
+    errors: list[RowProblem]
+    created_at: str
+    finished_at: str | None
+
+
+class Baselines(TypedDict):
+    current: int | None
+    baselines: list[BaselineState]
+
+
+class BodyCreateBaseline(TypedDict):
+    file: str
+    mapping: str
+
+
 class BodyCreateImport(TypedDict):
     file: str
     mapping: str
     skip_bad_rows: NotRequired[bool]
+
+
+class BodyUploadFile(TypedDict):
+    file: str
 
 
 class Browsed(TypedDict):
@@ -125,6 +184,14 @@ class BrowsedItem(TypedDict):
     source: str | None
 
 
+class Budget(TypedDict):
+    """Before rounds no longer start by themselves; null is no limit."""
+
+    rounds: int | None
+    answers: int | None
+    cost: float | None
+
+
 class Changed(TypedDict):
     """What is left out stays as it is."""
 
@@ -140,6 +207,11 @@ class ChangedAnswer(TypedDict):
     note: NotRequired[str | None]
 
 
+class ChangedLine(TypedDict):
+    kind: Literal["same", "added", "removed"]
+    text: str
+
+
 class Chosen(TypedDict):
     """An item of the round. ``label`` is the model's (of this side), ``consensus`` the experts'; None: none."""
 
@@ -149,6 +221,20 @@ class Chosen(TypedDict):
     reason: str
     label: int | None
     consensus: int | None
+
+
+class Confusion(TypedDict):
+    version: int | None
+    n: int
+    cells: list[ConfusionCell]
+    labels: list[LabelFigures]
+
+
+class ConfusionCell(TypedDict):
+    experts: str
+    model: str
+    count: int
+    items: str
 
 
 class Contested(TypedDict):
@@ -203,6 +289,35 @@ class Desk(TypedDict):
     returned: int
 
 
+class Draft(TypedDict):
+    text: str
+    examples: NotRequired[dict[str, list[str]]]
+
+
+class DraftChanges(TypedDict):
+    changes: list[ChangedLine]
+    affected: dict[str, int]
+
+
+class DryRunDetail(TypedDict):
+    id: int
+    state: Literal["queued", "running", "done", "failed"]
+    error: str | None
+    config: dict[str, Any]
+    config_is_current: bool
+    seconds: float | None
+    asked: int
+    created_at: str
+    finished_at: str | None
+    estimate: Estimate
+    answers: list[Said]
+
+
+class DryRuns(TypedDict):
+    estimate: Estimate
+    runs: list[RunLine]
+
+
 class Empty(TypedDict):
     reason: Literal[
         "no_items",
@@ -222,6 +337,25 @@ class Empty(TypedDict):
 
 class Ended(TypedDict):
     ended: int
+
+
+class Estimate(TypedDict):
+    """What labelling the whole pool takes. Without a dry run that is done, rules of thumb."""
+
+    items: int
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost: float | None
+    seconds: float | None
+    measured: bool
+    max_calls: int | None
+    max_cost: float | None
+    cap_bites: bool
+
+
+class ExamplesTaken(TypedDict):
+    added: int
 
 
 class ExpertPair(TypedDict):
@@ -276,6 +410,20 @@ class GivenAnswer(TypedDict):
     answered_at: str
     changeable: bool
     seen_in_pair: bool
+
+
+class GuessedMapping(TypedDict):
+    text: str
+    id: str | None
+    meta: list[str]
+    language: str | None
+
+
+class GuidedStart(TypedDict):
+    steps: list[StartStep]
+    obstacles: list[str]
+    review: ReviewTime
+    worker_alive: bool
 
 
 class Guideline(TypedDict):
@@ -373,6 +521,22 @@ class Joined(TypedDict):
     role: Literal["admin", "lead", "viewer", "expert"]
 
 
+class LabelFigures(TypedDict):
+    label: str
+    recall: ShareGiven
+    precision: ShareGiven
+    f1: float | None
+
+
+class LabelSet(TypedDict):
+    """A set of labels, and how well it agrees with the experts (the curated one: they with each other)."""
+
+    name: str
+    size: int
+    counts: list[int]
+    kappa: Figure | None
+
+
 class Labels(TypedDict):
     """Consensus labels of all finished rounds. ``counts`` is by label, in the project's order; ``fine_tuning`` and
     ``evaluation`` count those in either split; ``undecided`` are ties that were left out. ``share_positive`` is
@@ -384,6 +548,12 @@ class Labels(TypedDict):
     fine_tuning: int
     evaluation: int
     undecided: int
+
+
+class LogEntry(TypedDict):
+    when: str
+    text: str
+    who: str
 
 
 class MadeToken(TypedDict):
@@ -478,6 +648,14 @@ class NewGuideline(TypedDict):
     based_on: NotRequired[int | None]
 
 
+class NewImport(TypedDict):
+    text: str
+    id: NotRequired[str | None]
+    meta: NotRequired[list[str]]
+    language: NotRequired[str | None]
+    skip_bad_rows: NotRequired[bool]
+
+
 class NewInvitation(TypedDict):
     role: NotRequired[Literal["admin", "lead", "viewer", "expert"]]
     name: NotRequired[str]
@@ -486,6 +664,12 @@ class NewInvitation(TypedDict):
 
 class NewName(TypedDict):
     name: str
+
+
+class NewPracticeItem(TypedDict):
+    text: str
+    label: int | str
+    explanation: NotRequired[str]
 
 
 class NewPrefs(TypedDict):
@@ -582,6 +766,13 @@ class PairSide(TypedDict):
     label: str
 
 
+class PairedItem(TypedDict):
+    item_id: int
+    text: str
+    label: str
+    consensus: str | None
+
+
 class PairsWaiting(TypedDict):
     waiting: int
 
@@ -640,10 +831,22 @@ class PracticeFeedback(TypedDict):
     explanation: str
 
 
+class PracticeLine(TypedDict):
+    id: int
+    text: str
+    label: str | None
+    explanation: str
+
+
 class PracticeTextInput(TypedDict):
     text: str
     label: str
     explanation: NotRequired[str]
+
+
+class PracticeTexts(TypedDict):
+    pass_share: float
+    items: list[PracticeLine]
 
 
 class PractisingPracticeText(TypedDict):
@@ -784,6 +987,40 @@ class Reply(TypedDict):
     answer: NotRequired[str]
 
 
+class Report(TypedDict):
+    alignment: AlignmentReport
+    sets: list[LabelSet]
+    models: list[ReportedModel]
+    rounds: list[ReportedRound]
+    reduction: float | None
+    answers: int
+    cost: float
+    settings: dict[str, Any]
+    guideline_version: int
+    made_at: str
+    made_by: str
+    limits: list[str]
+
+
+class ReportedModel(TypedDict):
+    name: str
+    trained_on: int
+    evaluation: Figure | None
+    control: Figure | None
+    gap: Figure | None
+
+
+class ReportedRound(TypedDict):
+    number: int
+    state: str
+    seed: int
+    strategy: str
+    engine: str
+    encoder: str
+    items: int
+    finished_at: str | None
+
+
 class ReviewProgress(TypedDict):
     """``open`` slots are free to take, ``held`` ones are before an expert now; an item is complete when none of its
     slots waits.
@@ -795,6 +1032,16 @@ class ReviewProgress(TypedDict):
     held: int
     items: int
     items_complete: int
+
+
+class ReviewTime(TypedDict):
+    """What one round asks of the experts."""
+
+    answers: int
+    hours: float
+    hours_each: float | None
+    seconds_an_answer: float
+    measured_on: int
 
 
 class RoundAdvice(TypedDict):
@@ -821,6 +1068,28 @@ class RoundDetail(TypedDict):
     ties_left: int
     stages: list[StageLine]
     review: ReviewProgress | None
+    can_retry_from: list[str]
+
+
+class RoundItemLine(TypedDict):
+    position: int
+    item_id: int
+    text: str
+    reason: str
+    detail: dict[str, Any]
+    partner: str | None
+    model_label: str | None
+    model_score: float
+    propensity: float | None
+    split: str | None
+    consensus: str | None
+    source: str | None
+
+
+class RoundItems(TypedDict):
+    reasons: dict[str, int]
+    items: list[RoundItemLine]
+    next_after: int | None
 
 
 class RoundLine(TypedDict):
@@ -863,6 +1132,19 @@ class RoundMap(TypedDict):
     pairs: list[MapsPair]
 
 
+class RoundPair(TypedDict):
+    id: int
+    rank: int
+    similarity: float
+    left: PairedItem
+    right: PairedItem
+
+
+class RoundPairs(TypedDict):
+    pairs: list[RoundPair]
+    next_after: int | None
+
+
 class RoundPart(TypedDict):
     number: int
     state: str
@@ -898,10 +1180,47 @@ class Ruling(TypedDict):
     decided_at: str
 
 
+class RunLine(TypedDict):
+    id: int
+    state: Literal["queued", "running", "done", "failed"]
+    error: str | None
+    config: dict[str, Any]
+    config_is_current: bool
+    seconds: float | None
+    asked: int
+    created_at: str
+    finished_at: str | None
+
+
+class Said(TypedDict):
+    text: str
+    label: str | None
+    score: float | None
+    scores: dict[str, float]
+    raw: str | None
+    answered: bool
+
+
 class Saved(TypedDict):
     annotation_id: int
     label: str
     replayed: bool
+
+
+class Service(TypedDict):
+    version: str
+    database: Literal["sqlite", "postgresql"]
+    workers: list[WorkerLine]
+
+
+class ShareGiven(TypedDict):
+    """`hits` of `n` items, with a 95 % interval; null where `n` is 0."""
+
+    hits: int
+    n: int
+    value: float | None
+    low: float | None
+    high: float | None
 
 
 class ShownPair(TypedDict):
@@ -921,6 +1240,12 @@ class SignInLink(TypedDict):
     hours: int
 
 
+class Spent(TypedDict):
+    rounds: int
+    answers: int
+    cost: float
+
+
 class StageLine(TypedDict):
     """One stage of a round: its latest attempt, or its place in the order if it has not begun."""
 
@@ -935,6 +1260,28 @@ class StageLine(TypedDict):
     seconds_left: NotRequired[float | None]
     rate: NotRequired[float | None]
     cost: NotRequired[float | None]
+
+
+class Standing(TypedDict):
+    next_step: str
+    reason: str
+    open_round: int | None
+    obstacles: list[str]
+    starts_by_itself: bool
+    because: str
+    spent: Spent
+    budget: Budget
+    review: ReviewTime
+    worker_alive: bool
+
+
+class StartStep(TypedDict):
+    key: Literal["task", "guideline", "pool", "baseline", "prelabel", "experts", "round"]
+    title: str
+    state: Literal["done", "missing", "optional", "running", "ready"]
+    summary: str
+    missing: list[str]
+    later: str
 
 
 class Suggested(TypedDict):
@@ -959,6 +1306,10 @@ class Target(TypedDict):
 
 class Task(TypedDict):
     assignment_id: int
+    text: str
+
+
+class Template(TypedDict):
     text: str
 
 
@@ -1003,6 +1354,16 @@ class Undone(TypedDict):
     next: Next
 
 
+class Uploaded(TypedDict):
+    token: str
+    filename: str
+    format: Literal["csv", "jsonl", "parquet"]
+    columns: list[str]
+    rows: list[dict[str, str | int | float | bool | None]]
+    problems: list[str]
+    mapping: GuessedMapping | None
+
+
 class VersionSaid(TypedDict):
     version: int
     round_number: int | None
@@ -1029,3 +1390,12 @@ class WebhookLine(TypedDict):
     url: str
     events: list[str]
     created_at: str
+
+
+class WorkerLine(TypedDict):
+    id: str
+    host: str
+    pid: int
+    started_at: str
+    heartbeat_at: str
+    alive: bool

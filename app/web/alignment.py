@@ -6,11 +6,12 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
+from sqlalchemy.orm import Session
 
 from app.services import alignment, automation, confusion
 from app.services.alignment import AlignmentReport
 from app.web import charts
-from app.web.deps import ReadSession, ViewerAccess
+from app.web.deps import ProjectAccess, ReadSession, ViewerAccess
 from app.web.figure import standalone
 from app.web.render import render
 
@@ -55,7 +56,11 @@ def _ends(pair: alignment.ExpertPair) -> tuple[tuple[int, str], tuple[int, str]]
 
 @router.get("/chart.json", name="alignment_chart")
 def chart(access: ViewerAccess, session: ReadSession, theme: charts.Theme = "light") -> Response:
-    return JSONResponse(charts.alignment_chart(alignment.alignment(session, access.project.id), theme))
+    return JSONResponse(specification(access, session, theme))
+
+
+def specification(access: ProjectAccess, session: Session, theme: charts.Theme) -> dict[str, Any]:
+    return charts.alignment_chart(alignment.alignment(session, access.project.id), theme)
 
 
 @router.get("/chart.svg", name="alignment_svg")

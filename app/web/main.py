@@ -47,6 +47,7 @@ from app.web import (
     webhooks,
 )
 from app.web.api import ROUTERS as API_ROUTERS
+from app.web.api.examples import DescribedApi
 from app.web.deps import speak_the_readers_language
 from app.web.security import BodyLimit, SecurityHeaders, SignInLimit, refuse_forgery, refuse_odd_address
 
@@ -91,7 +92,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     ours = database is None
     if database is None:
         database = Database(settings.resolved_database_url)
-    app = FastAPI(
+    app = DescribedApi(
         title="Linecall",
         version=__version__,
         docs_url=None,  # its page loads scripts from elsewhere

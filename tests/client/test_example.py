@@ -102,6 +102,12 @@ def test_the_page_leads_from_nothing_to_a_finished_round(site, tmp_path, monkeyp
     assert names["finished"]["state"] == "done"
     assert names["finished"]["advice"] in ("match", "plateau", "continue", "disagree")
     assert names["stored"]["rows_added"] == 80
+    assert names["matched"]["items_labelled"] == 80
+    assert names["tried"]["estimate"]["measured"]
+    assert len(names["tried"]["answers"]) == 20
+    assert "The round ready\n" in printed
+    assert sum(int(count) for count in re.findall(r"^experts \w+, model \w+: (\d+)$", printed, re.MULTILINE)) > 0
+    assert "You can stop here" in printed or "Start the next round" in printed or "Mend the guideline" in printed
     assert "16 16\n" in printed, "each expert answers every item of the round"
     assert "422 " in printed
     assert [answer["label"] in ("honest", "clickbait") for answer in names["predicted"]["answers"]] == [True]

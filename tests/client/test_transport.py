@@ -5,7 +5,15 @@ import json
 import httpx
 import pytest
 
-from app.client import ApiError, Linecall, Stopped, wait_for_import, wait_for_round
+from app.client import (
+    ApiError,
+    Linecall,
+    Stopped,
+    wait_for_baseline,
+    wait_for_dry_run,
+    wait_for_import,
+    wait_for_round,
+)
 
 KEY = "5f0c9d1e7a4b"
 
@@ -110,6 +118,7 @@ def test_an_answer_with_a_key_is_tried_again_and_is_the_same_request(pauses):
         lambda ours: ours.claim_next("ads"),
         lambda ours: ours.skip("ads", assignment_id=1),
         lambda ours: ours.delete_project("ads", confirm="Ads"),
+        lambda ours: ours.start_baseline("ads", "0" * 32, match="id", key="ref", label="verdict"),
         lambda ours: ours.create_import("ads", file=("a.csv", b"t\nx\n"), mapping={"text": "t"}),
     ],
 )
@@ -166,6 +175,34 @@ def test_waiting_for_an_import_that_fails_says_why():
     with pytest.raises(Stopped, match=r"Row 3 has no text\.") as caught:
         wait_for_import(client(Server(httpx.Response(200, json=failed))), "ads", 1)
     assert caught.value.last == failed
+
+
+def test_waiting_for_a_baseline_that_fails_says_why_and_not_what_was_wrong_with_a_row():
+    problems = [
+        {"row": 3, "field": "ref", "message": "No item."},
+        {"row": None, "field": None, "message": "No column."},
+    ]
+    failed = {"state": "failed", "errors": problems}
+    with pytest.raises(Stopped, match=r"No column\."):
+        wait_for_baseline(client(Server(httpx.Response(200, json=failed))), "ads", 1)
+
+
+def test_waiting_for_a_dry_run_ends_either_way(pauses):
+    states = [httpx.Response(200, json={"state": state, "error": None}) for state in ("queued", "done")]
+    assert wait_for_dry_run(client(Server(*states)), "ads", 1, every=0.2)["state"] == "done"
+    assert pauses == [0.2]
+    failed = {"state": "failed", "error": "The model's server is gone."}
+    with pytest.raises(Stopped, match="server is gone"):
+        wait_for_dry_run(client(Server(httpx.Response(200, json=failed))), "ads", 1)
+
+
+def test_a_list_that_is_left_out_is_not_sent_and_one_that_is_given_is_sent_whole():
+    server = Server(httpx.Response(200, json={}), httpx.Response(200, json={}))
+    ours = client(server)
+    ours.show_affected("ads")
+    ours.show_affected("ads", labels=["fine", "click bait"], item_ids=[1, 2])
+    assert server.requests[0].url.query == b""
+    assert server.requests[1].url.query == b"labels=fine&labels=click+bait&item_ids=1&item_ids=2"
 
 
 @pytest.mark.parametrize("state", ["failed", "cancelled", "done"])

@@ -29,6 +29,7 @@ _SAID = {
     410: "A link that worked and no longer does: it was used, has expired or was withdrawn.",
     413: "The request is larger than this server takes.",
     422: "Something sent is missing or not valid; `detail` says what.",
+    503: "A part that this needs is not installed or not free; `error` says which.",
 }
 
 

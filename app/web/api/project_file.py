@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import Query
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from app.services import project_file, projects
 from app.services.project_file import ProjectFile
@@ -16,6 +16,20 @@ router = api_router("Projects")
 
 class ProjectFileBody(schemas.Body, ProjectFile):
     """The project as it should be; what is left out, or null, stays as it is."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "Clickbait ads",
+                    "guideline": "An ad is clickbait if it hides what it sells.",
+                    "examples": {"clickbait": ["You will not believe this little tool"]},
+                    "settings": {"round_size": 60, "overlap": 2},
+                }
+            ]
+        },
+    )
 
 
 class FieldChange(BaseModel):

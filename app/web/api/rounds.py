@@ -88,4 +88,5 @@ def detail(session: Session, round_: Round) -> schemas.RoundDetail:
         ties_left=rounds.ties_left(session, round_),
         stages=overview.stage_lines(session, round_),
         review=overview.review_progress(session, round_) if round_.review_opened_at else None,
+        can_retry_from=rounds.stages_to_retry(session, round_) if round_.state == "failed" else [],
     )

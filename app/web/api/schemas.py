@@ -276,6 +276,7 @@ class RoundDetail(RoundLine):
     ties_left: int
     stages: list[StageLine] = Field(description="All eight in order, each with its latest attempt.")
     review: ReviewProgress | None = Field(description="Null before the review has opened.")
+    can_retry_from: list[str] = Field(description="Of a failed round: the stages at which it can be taken up again.")
 
 
 # --- review: what an expert sends and gets. Nothing here may tell what a model or a colleague thinks. ----------------
@@ -287,6 +288,7 @@ Key = Annotated[
         min_length=8,
         max_length=64,
         description="Chosen by you, new for each answer. The same key sent again changes nothing.",
+        json_schema_extra={"x-idempotency-key": True},  # the client sends such a request again by itself
     ),
 ]
 AssignmentId = Annotated[int, Field(ge=1, le=LARGEST_ID, description="As the task names it.")]

