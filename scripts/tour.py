@@ -217,6 +217,8 @@ def the_webhooks(tour: Tour, admin: str) -> None:
             else:
                 messages.note_sent(session, call.id)
     tour.show("webhooks", "Programs that are told of rounds, and whether the calls arrived", admin, "./webhooks")
+    with tour.db.write() as session:
+        webhooks.remove(session, tour.project_id, hook.id, user_id=tour.people[admin])  # before it is called again
 
 
 def prepare_fourth_round(tour: Tour, admin: str) -> None:
