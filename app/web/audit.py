@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -42,7 +42,7 @@ def _page(
 ) -> Response:
     found = audit.entries(session, project_id, search=search, before=before, limit=_PAGE)
     more = found[-1].event.id if len(found) == _PAGE else None
-    place = {"address": here[0], "csv": here[1], "whole": project_id is None}
+    place: dict[str, Any] = {"address": here[0], "csv": here[1], "whole": project_id is None}
     return render(request, "audit.html", entries=found, search=search, more=more, before=before, **place)
 
 

@@ -233,10 +233,9 @@ class Walk:
         if isinstance(wanted, str):
             assert wanted in [action for action, _ in events], f"{route} leaves {events}"
             people = {person for action, person in events if action == wanted}
+            actor = self.scene.users.get(who, self.scene.users["expert"])  # who comes from the provider is the expert
             by_inviter = wanted == "member.added"  # its details say who was added
-            assert by_inviter or people == {self.scene.users.get(who, self.scene.users["expert"])}, (
-                f"{route} by {people}"
-            )
+            assert by_inviter or people == {actor}, f"{route} is said to be by {people}"
         else:
             assert events == [], f"{route} is said to leave none"
             assert changed <= wanted.changes, f"{route} leaves no event, and changes {changed}"
