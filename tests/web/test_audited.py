@@ -224,27 +224,32 @@ class Walk:
         response = browser.request(method, address, data=form, **request)
         assert response.status_code < 400, (route, response.status_code, response.text[:3000])
         after_events, after = self._state()
-        self._hold(route, after_events[len(events) :], {name for name in after if after[name] != before[name]})
+        self._hold(who, route, after_events[len(events) :], {name for name in after if after[name] != before[name]})
         self.called.add(route)
         return response
 
-    def _hold(self, route: str, actions: list[str], changed: set[str]) -> None:
+    def _hold(self, who: str, route: str, events: list[tuple[str, int | None]], changed: set[str]) -> None:
         wanted = self.listed[route]
         if isinstance(wanted, str):
-            assert wanted in actions, f"{route} leaves {actions}"
+            assert wanted in [action for action, _ in events], f"{route} leaves {events}"
+            people = {person for action, person in events if action == wanted}
+            actor = self.scene.users.get(who, self.scene.users["expert"])  # who comes from the provider is the expert
+            by_inviter = wanted == "member.added"  # its details say who was added
+            assert by_inviter or people == {actor}, f"{route} is said to be by {people}"
         else:
-            assert actions == [], f"{route} is said to leave none"
+            assert events == [], f"{route} is said to leave none"
             assert changed <= wanted.changes, f"{route} leaves no event, and changes {changed}"
 
-    def _state(self) -> tuple[list[str], dict[str, str]]:
-        """The audit log's actions, and a digest of each table."""
+    def _state(self) -> tuple[list[tuple[str, int | None]], dict[str, str]]:
+        """The audit log's actions with who did them, and a digest of each table."""
         with self.scene.db.read() as session:
             connection = session.connection()
             tables = {
                 name: sha256("\n".join(archive.read_rows(connection, name, kinds)).encode()).hexdigest()
                 for name, kinds in self._kinds.items()
             }
-            return list(session.scalars(select(AuditEvent.action).order_by(AuditEvent.id))), tables
+            events = session.execute(select(AuditEvent.action, AuditEvent.user_id).order_by(AuditEvent.id))
+            return [(row.action, row.user_id) for row in events], tables
 
     def write(self, work: Callable[..., object]):
         with self.scene.db.write() as session:
