@@ -38,11 +38,12 @@ class Aside {
     return line;
   }
 
-  tell({ entry, raw, reason }) {
+  tell({ entry, raw, reason, status }) {
     if (!entry?.kind) return { what: this.words.aside_raw, text: raw, why: "" };
     const { kind, about, label, note } = entry;
     const what = kind === "answer" ? (about?.label ?? this.labels[label]) : this.words[`aside_${kind}`];
-    const why = [note && this.words.aside_note.replace("{note}", () => note), entry.reason, reason];
+    const because = status ? this.words.refused.replace("{reason}", () => reason) : reason;
+    const why = [note && this.words.aside_note.replace("{note}", () => note), entry.reason, because];
     return { what, text: about?.text ?? "", why: why.filter(Boolean).join(" · ") };
   }
 
