@@ -107,7 +107,7 @@ def main() -> None:
                         audit(command, address, given, desktop=desktop, chromium=options.chromium, out=out)
                         for _ in range(options.runs)
                     ]
-                    print(f"| {title} | {'computer' if desktop else 'phone'} | {' | '.join(summary(reports))} |", flush=True)
+                    print(f"| {title} | {'computer' if desktop else 'phone'} | {' | '.join(summary(reports))} |")
                     failed |= {f"{title}, {complaint}": None for r in reports for complaint in complaints(r)}
     print("\n".join(["", "Below 0.9 at least once:", *failed] if failed else ["", "Nothing scored below 0.9."]))
 
