@@ -12,7 +12,9 @@ class Aside {
       const button = event.target.closest("[data-aside]");
       if (button) this[button.dataset.aside](button.closest("li")?.dataset.place);
     });
-    window.addEventListener("storage", () => this.show()); // another tab has seen to it
+    window.addEventListener("storage", ({ key }) => {
+      if (key === null || key.startsWith(outbox.aside.prefix)) this.show(); // another tab has seen to it
+    });
   }
 
   show() {
