@@ -12,7 +12,9 @@ class Aside {
       const button = event.target.closest("[data-aside]");
       if (button) this[button.dataset.aside](button.closest("li")?.dataset.place);
     });
-    window.addEventListener("storage", () => this.show()); // another tab has seen to it
+    window.addEventListener("storage", ({ key }) => {
+      if (key === null || key.startsWith(outbox.aside.prefix)) this.show(); // another tab has seen to it
+    });
   }
 
   show() {
@@ -38,11 +40,12 @@ class Aside {
     return line;
   }
 
-  tell({ entry, raw, reason }) {
+  tell({ entry, raw, reason, status }) {
     if (!entry?.kind) return { what: this.words.aside_raw, text: raw, why: "" };
     const { kind, about, label, note } = entry;
     const what = kind === "answer" ? (about?.label ?? this.labels[label]) : this.words[`aside_${kind}`];
-    const why = [note && this.words.aside_note.replace("{note}", () => note), entry.reason, reason];
+    const because = status ? this.words.refused.replace("{reason}", () => reason) : reason;
+    const why = [note && this.words.aside_note.replace("{note}", () => note), entry.reason, because];
     return { what, text: about?.text ?? "", why: why.filter(Boolean).join(" · ") };
   }
 

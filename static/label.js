@@ -47,10 +47,11 @@
     bringIntoView(byId("item"), document.querySelector(".answer-bar").getBoundingClientRect().top);
   }
 
-  // On a low screen, or after a look at the guideline below, a new text must not be under the buttons or out of sight.
+  // On a low screen, below an open list or after a look at the guideline, a new text must not be out of sight or under
+  // the buttons.
   function bringIntoView(what, end) {
     const { top, bottom } = what.getBoundingClientRect();
-    if (top < 0 || bottom > end + 1) byId("task").scrollIntoView();
+    if (top < 0 || bottom > end + 1) what.scrollIntoView();
   }
 
   // A long text gets smaller letters first, and is folded if it is still too long for its frame.

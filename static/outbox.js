@@ -149,7 +149,7 @@ class Outbox {
     }
     if (!response.ok) return this.refused(entry, response);
     const desk = await response.json().catch(() => null);
-    if (desk === null) return this.retry();
+    if (!Array.isArray(desk?.tasks)) return this.retry(); // something between the browser and the server has answered
     this.onDone(entry, desk);
     if (desk.done?.kind === "notice") return entry.kind === "answer" ? { entry, reason: desk.done.text } : "sent";
     if (entry.kind !== "undo") this.withdraw(entry.assignment); // this one stands in its place
@@ -158,12 +158,13 @@ class Outbox {
 
   async refused(entry, response) {
     const { status } = response;
-    if (status === 401 || status === 403) {
+    if (status === 429 || status >= 500) return this.retry();
+    const body = await response.json().catch(() => ({}));
+    // A 403 without our words is a proxy's, which dislikes this entry and will dislike it after a reload, too.
+    if (status === 401 || (status === 403 && body.error)) {
       this.onState({ waiting: this.size, trouble: status === 401 ? "signed-out" : "out-of-date" });
       return "later";
     }
-    if (status === 429 || status >= 500) return this.retry();
-    const body = await response.json().catch(() => ({}));
     return { entry, status, reason: body.error ?? String(status) };
   }
 

@@ -216,7 +216,7 @@ def test_undo_is_instant_goes_back_twice_and_works_on_a_fresh_page(desk, browser
 
 def test_the_next_text_is_there_at_once_and_saved_is_said_only_when_the_server_has_said_so(desk, site):
     held = []
-    desk.route("**/label/noted", held.append)
+    desk.route("**/label/noted", lambda route: held.append(route))
     desk.keyboard.press("1")
     assert shown(desk) == TEXTS[1]
     desk.locator("#receipt").get_by_text("Saving…").wait_for()

@@ -10,7 +10,7 @@ from tests.browser.test_desk import TEXTS, all_sent, backend, browser, desk, sho
 from tests.browser.test_stories import colleague
 
 pytestmark = [pytest.mark.browser]
-STATUSES = (400, 409, 410, 413)
+STATUSES = (400, 403, 409, 413)
 SPOILED = {
     "000000000000001": '{"kind": "answer", "lab',
     "000000000000002": "null",
@@ -63,7 +63,9 @@ def test_a_refusal_holds_up_nothing_and_what_was_refused_stays_on_a_fresh_page(d
     for key in "22221":
         desk.keyboard.press(key)
     desk.get_by_text("5 answers wait to be sent").wait_for()
+    page_of_a_proxy = {"status": 200, "content_type": "application/json", "body": "{}"}
     desk.route("**/label/noted", refuse)
+    desk.route("**/label/noted", lambda route: route.fulfill(**page_of_a_proxy), times=1)
     browser.set_offline(False)
     all_sent(desk)
     assert site.answers() == [(len(STATUSES), "blind", 0)]
