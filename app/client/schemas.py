@@ -425,13 +425,6 @@ class Mapping(TypedDict):
     language: NotRequired[str | None]
 
 
-class MapsPair(TypedDict):
-    id: int
-    left: int
-    right: int
-    similarity: float
-
-
 class MemberInput(TypedDict):
     email: str
     role: Literal["expert", "viewer", "lead", "admin"]
@@ -560,6 +553,13 @@ class OwnVote(TypedDict):
     reason: str
 
 
+class Pair(TypedDict):
+    id: int
+    left: int
+    right: int
+    similarity: float
+
+
 class PairMember(TypedDict):
     item_id: int
     text: str
@@ -626,7 +626,7 @@ class PracticeAnswered(TypedDict):
 
 class PracticeAttempt(TypedDict):
     attempt: int
-    items: list[PractisingPracticeText]
+    items: list[TextToPractise]
     correct: int
     complete: bool
     pass_share: float
@@ -639,16 +639,10 @@ class PracticeFeedback(TypedDict):
     explanation: str
 
 
-class PracticeTextInput(TypedDict):
+class PracticeText(TypedDict):
     text: str
     label: str
     explanation: NotRequired[str]
-
-
-class PractisingPracticeText(TypedDict):
-    item_id: int
-    text: str
-    feedback: PracticeFeedback | None
 
 
 class Predicted(TypedDict):
@@ -702,7 +696,7 @@ class ProjectFile(TypedDict):
     examples: NotRequired[dict[str, list[str]] | None]
     settings: NotRequired[dict[str, Any] | None]
     prelabel: NotRequired[dict[str, Any] | None]
-    practice: NotRequired[list[ProjectFilePracticeText] | None]
+    practice: NotRequired[list[PracticeText] | None]
     members: NotRequired[list[ProjectFileMember] | None]
 
 
@@ -717,7 +711,7 @@ class ProjectFileBody(TypedDict):
     examples: NotRequired[dict[str, list[str]] | None]
     settings: NotRequired[dict[str, Any] | None]
     prelabel: NotRequired[dict[str, Any] | None]
-    practice: NotRequired[list[PracticeTextInput] | None]
+    practice: NotRequired[list[PracticeText] | None]
     members: NotRequired[list[MemberInput] | None]
 
 
@@ -725,12 +719,6 @@ class ProjectFileMember(TypedDict):
     email: str
     role: Literal["expert", "viewer", "lead", "admin"]
     name: NotRequired[str]
-
-
-class ProjectFilePracticeText(TypedDict):
-    text: str
-    label: str
-    explanation: NotRequired[str]
 
 
 class ProjectLine(TypedDict):
@@ -859,7 +847,7 @@ class RoundMap(TypedDict):
     examples: list[str]
     regions: list[MapRegion]
     chosen: list[Chosen]
-    pairs: list[MapsPair]
+    pairs: list[Pair]
 
 
 class RoundPart(TypedDict):
@@ -959,6 +947,12 @@ class Target(TypedDict):
 class Task(TypedDict):
     assignment_id: int
     text: str
+
+
+class TextToPractise(TypedDict):
+    item_id: int
+    text: str
+    feedback: PracticeFeedback | None
 
 
 class Texts(TypedDict):
