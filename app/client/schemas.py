@@ -596,13 +596,6 @@ class Mapping(TypedDict):
     language: NotRequired[str | None]
 
 
-class MapsPair(TypedDict):
-    id: int
-    left: int
-    right: int
-    similarity: float
-
-
 class MemberInput(TypedDict):
     email: str
     role: Literal["expert", "viewer", "lead", "admin"]
@@ -745,6 +738,13 @@ class OwnVote(TypedDict):
     reason: str
 
 
+class Pair(TypedDict):
+    id: int
+    left: int
+    right: int
+    similarity: float
+
+
 class PairMember(TypedDict):
     item_id: int
     text: str
@@ -818,7 +818,7 @@ class PracticeAnswered(TypedDict):
 
 class PracticeAttempt(TypedDict):
     attempt: int
-    items: list[PractisingPracticeText]
+    items: list[TextToPractise]
     correct: int
     complete: bool
     pass_share: float
@@ -838,7 +838,7 @@ class PracticeLine(TypedDict):
     explanation: str
 
 
-class PracticeTextInput(TypedDict):
+class PracticeText(TypedDict):
     text: str
     label: str
     explanation: NotRequired[str]
@@ -847,12 +847,6 @@ class PracticeTextInput(TypedDict):
 class PracticeTexts(TypedDict):
     pass_share: float
     items: list[PracticeLine]
-
-
-class PractisingPracticeText(TypedDict):
-    item_id: int
-    text: str
-    feedback: PracticeFeedback | None
 
 
 class Predicted(TypedDict):
@@ -906,7 +900,7 @@ class ProjectFile(TypedDict):
     examples: NotRequired[dict[str, list[str]] | None]
     settings: NotRequired[dict[str, Any] | None]
     prelabel: NotRequired[dict[str, Any] | None]
-    practice: NotRequired[list[ProjectFilePracticeText] | None]
+    practice: NotRequired[list[PracticeText] | None]
     members: NotRequired[list[ProjectFileMember] | None]
 
 
@@ -921,7 +915,7 @@ class ProjectFileBody(TypedDict):
     examples: NotRequired[dict[str, list[str]] | None]
     settings: NotRequired[dict[str, Any] | None]
     prelabel: NotRequired[dict[str, Any] | None]
-    practice: NotRequired[list[PracticeTextInput] | None]
+    practice: NotRequired[list[PracticeText] | None]
     members: NotRequired[list[MemberInput] | None]
 
 
@@ -929,12 +923,6 @@ class ProjectFileMember(TypedDict):
     email: str
     role: Literal["expert", "viewer", "lead", "admin"]
     name: NotRequired[str]
-
-
-class ProjectFilePracticeText(TypedDict):
-    text: str
-    label: str
-    explanation: NotRequired[str]
 
 
 class ProjectLine(TypedDict):
@@ -1129,7 +1117,7 @@ class RoundMap(TypedDict):
     examples: list[str]
     regions: list[MapRegion]
     chosen: list[Chosen]
-    pairs: list[MapsPair]
+    pairs: list[Pair]
 
 
 class RoundPair(TypedDict):
@@ -1311,6 +1299,12 @@ class Task(TypedDict):
 
 class Template(TypedDict):
     text: str
+
+
+class TextToPractise(TypedDict):
+    item_id: int
+    text: str
+    feedback: PracticeFeedback | None
 
 
 class Texts(TypedDict):

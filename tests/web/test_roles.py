@@ -280,6 +280,7 @@ TABLE = {
         GET /audit
         GET /audit.csv
         GET /api/v1/audit
+        GET /api/v1/audit/file
         POST /projects
         POST /api/v1/projects
         GET /api/v1/service

@@ -59,7 +59,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     practising.router,
     votes.router,
     account.router,
-    people.whole_router,
+    audit.whole_router,
     standing.router,
     standing.service_router,
     uploads.router,

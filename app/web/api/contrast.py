@@ -25,13 +25,13 @@ class PairSide(BaseModel):
     label: str = Field(description="Your own answer as it stands.")
 
 
-class Pair(BaseModel):
+class ContrastPair(BaseModel):
     pair_id: int
     sides: list[PairSide]
 
 
 class ShownPair(BaseModel):
-    pair: Pair | None = Field(description="Null when none is due.")
+    pair: ContrastPair | None = Field(description="Null when none is due.")
 
 
 class PairRevision(Body):
@@ -70,7 +70,7 @@ def show_pair(access: Labeller, db: Db) -> ShownPair:
         return ShownPair(pair=None)
     labels = access.project.labels
     return ShownPair(
-        pair=Pair(pair_id=found.pair_id, sides=[_side(side, labels) for side in (found.left, found.right)])
+        pair=ContrastPair(pair_id=found.pair_id, sides=[_side(side, labels) for side in (found.left, found.right)])
     )
 
 

@@ -1,26 +1,20 @@
-"""A project's members and invitations, its settings, and the record of who changed what: for its admins."""
+"""A project's members and invitations, and its settings: for its admins."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Query, Request, status
+from fastapi import Request, status
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from app.services import accounts, audit, invitations, projects, sight
+from app.services import accounts, invitations, projects, sight
 from app.services.accounts import Role
 from app.services.projects import ProjectSettings
 from app.web.api.common import Id, api_router, errors
-from app.web.api.schemas import LARGEST_ID, Body, Given
-from app.web.deps import AdminAccess, AppSettings, ReadSession, SignedIn, SiteAdmin, WriteSession
+from app.web.api.schemas import Body, Given
+from app.web.deps import AdminAccess, AppSettings, ReadSession, SignedIn, WriteSession
 
 router = api_router("People")
-whole_router = api_router("People", "/audit")
-
-
-Searched = Annotated[str, Query(max_length=200)]
-Before = Annotated[int | None, Query(ge=1, le=LARGEST_ID)]
-Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
 class Member(Given):
@@ -81,21 +75,6 @@ class Changed(Body):
     name: str | None = Field(None, max_length=200)
     labels: list[str] | None = Field(None, max_length=9, description="Only before the first round.")
     settings: dict[str, Any] = Field(default_factory=dict, description="By name, those that shall change.")
-
-
-class AuditEntry(Given):
-    id: int
-    when: datetime
-    who: str | None = Field(description="Null: the software itself, or the command line.")
-    project: str | None = Field(description="Its slug; null: something of the installation, such as an account.")
-    action: str
-    subject: str
-    detail: dict[str, Any]
-
-
-class AuditPage(Given):
-    entries: list[AuditEntry]
-    next_before: int | None = Field(description="Send it as `before` for the next page; null on the last one.")
 
 
 @router.get("/people", summary="Members and open invitations")
@@ -201,36 +180,3 @@ def change_settings(access: AdminAccess, session: WriteSession, body: Changed) -
         session, project, name=body.name, labels=body.labels, settings=settings, user_id=access.user.id
     )
     return settings
-
-
-@router.get("/audit", summary="The record of who changed what, newest first")
-def list_audit(
-    access: AdminAccess, session: ReadSession, search: Searched = "", before: Before = None, limit: Limit = 100
-) -> AuditPage:
-    """``search`` looks in action, subject, details and name."""
-    return _audit_page(session, access.project.id, search, before, limit)
-
-
-@whole_router.get("", summary="The record of the whole installation (site admins)")
-def list_whole_audit(
-    _: SiteAdmin, session: ReadSession, search: Searched = "", before: Before = None, limit: Limit = 100
-) -> AuditPage:
-    """Accounts, backups and every project. ``search`` looks in action, subject, details and name."""
-    return _audit_page(session, None, search, before, limit)
-
-
-def _audit_page(session: Session, project_id: int | None, search: str, before: int | None, limit: int) -> AuditPage:
-    found = audit.entries(session, project_id, search=search, before=before, limit=limit)
-    entries = [
-        AuditEntry(
-            id=entry.event.id,
-            when=entry.event.created_at,
-            who=entry.person,
-            project=entry.project,
-            action=entry.event.action,
-            subject=entry.event.subject,
-            detail=entry.event.detail or {},
-        )
-        for entry in found
-    ]
-    return AuditPage(entries=entries, next_before=entries[-1].id if len(entries) == limit else None)

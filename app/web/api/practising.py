@@ -23,7 +23,7 @@ class PracticeFeedback(BaseModel):
     explanation: str
 
 
-class PracticeText(BaseModel):
+class TextToPractise(BaseModel):
     item_id: int
     text: str
     feedback: PracticeFeedback | None = Field(description="Null until you have answered it in this attempt.")
@@ -31,7 +31,7 @@ class PracticeText(BaseModel):
 
 class PracticeAttempt(BaseModel):
     attempt: int
-    items: list[PracticeText] = Field(description="Empty where the project has no practice.")
+    items: list[TextToPractise] = Field(description="Empty where the project has no practice.")
     correct: int
     complete: bool
     pass_share: float = Field(description="What must be right before you may label; 0: the practice is an offer.")
@@ -79,7 +79,7 @@ def _attempt(found: Attempt, labels: list[str]) -> PracticeAttempt:
     return PracticeAttempt(
         attempt=found.number,
         items=[
-            PracticeText(item_id=item.id, text=item.text, feedback=_feedback(item, found.given.get(item.id), labels))
+            TextToPractise(item_id=item.id, text=item.text, feedback=_feedback(item, found.given.get(item.id), labels))
             for item in found.items
         ],
         correct=found.correct,

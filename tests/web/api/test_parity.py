@@ -99,6 +99,8 @@ OPERATIONS = {
     "join_by_invitation": "join_project",
     "audit": "list_audit",
     "audit_csv": "audit_file",
+    "whole_audit": "list_whole_audit",
+    "whole_audit_csv": "whole_audit_file",
     "webhooks": "list_webhooks list_deliveries",
     "add_webhook": "add_webhook",
     "test_webhook": "test_webhook",
@@ -144,6 +146,8 @@ REASONS = {
     "ask_to_delete": "the form of delete_project, whose confirmation is a parameter there",
     "export": "the form of export_file",
 }
+
+
 @pytest.fixture(scope="module")
 def operations() -> dict[str, str]:
     """The method of every documented operation, by its name."""
