@@ -579,18 +579,6 @@ class Operations:
             ProjectSettings, self._transport.call("POST", f"/api/v1/projects/{segment(slug)}/settings", body=body)
         )
 
-    def list_audit(self, slug: str, /, *, search: str = "", before: int | None = None, limit: int = 100) -> AuditPage:
-        """The record of who changed what, newest first."""
-        return cast(
-            AuditPage,
-            self._transport.call(
-                "GET",
-                f"/api/v1/projects/{segment(slug)}/audit",
-                query={"search": search, "before": before, "limit": limit},
-                again=True,
-            ),
-        )
-
     def show_invitation(self, token: str, /) -> InvitedTo:
         """What an invitation is for."""
         return cast(InvitedTo, self._transport.call("GET", f"/api/v1/invitations/{segment(token)}", again=True))
@@ -740,6 +728,10 @@ class Operations:
                 "GET", "/api/v1/audit", query={"search": search, "before": before, "limit": limit}, again=True
             ),
         )
+
+    def whole_audit_file(self, /, *, search: str = "") -> str:
+        """The record of the whole installation, as CSV (site admins)."""
+        return cast(str, self._transport.call("GET", "/api/v1/audit/file", query={"search": search}, again=True))
 
     def show_start(self, slug: str, /) -> GuidedStart:
         """The way to the first round: what is done and what is missing."""
@@ -960,6 +952,18 @@ class Operations:
     def retire_practice_item(self, slug: str, practice_id: int, /) -> None:
         """Take a text out."""
         self._transport.call("POST", f"/api/v1/projects/{segment(slug)}/practice/items/{segment(practice_id)}/retire")
+
+    def list_audit(self, slug: str, /, *, search: str = "", before: int | None = None, limit: int = 100) -> AuditPage:
+        """The record of who changed what, newest first."""
+        return cast(
+            AuditPage,
+            self._transport.call(
+                "GET",
+                f"/api/v1/projects/{segment(slug)}/audit",
+                query={"search": search, "before": before, "limit": limit},
+                again=True,
+            ),
+        )
 
     def audit_file(self, slug: str, /, *, search: str = "") -> str:
         """The record of who changed what, as CSV."""
