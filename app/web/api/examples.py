@@ -506,7 +506,7 @@ _ALIGNMENT = {
             "gap": _figure(-0.4, -0.5, -0.3, 120),
         }
     ],
-    "trend": {"gain": 0.03, "now": 186, "then": 248, "points": 3},
+    "trend": {"gain": 0.03, "low": -0.02, "high": 0.08, "now": 186, "then": 248, "points": 4},
 }
 _BASELINE_KAPPA = _figure(0.41, 0.31, 0.51, 120)
 _SHARE = {"hits": 30, "n": 40, "value": 0.75, "low": 0.598, "high": 0.858}
@@ -645,6 +645,7 @@ _ADMINISTRATION = {
                 "id": 6,
                 "when": _WHEN,
                 "who": "Ada",
+                "project": "ads",
                 "action": "invitation.created",
                 "subject": "grace@example.org",
                 "detail": {"role": "expert"},
