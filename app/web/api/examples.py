@@ -339,6 +339,7 @@ _NEXT = {
     "task": {"assignment_id": 18, "text": _NEAR},
     "empty": None,
     "progress": {"round_number": 3, "done": 1, "left": 99},
+    "contrast": False,
 }
 _REVIEWING = {
     "Next": _NEXT,
@@ -629,12 +630,26 @@ _RESULTS = {
 
 # --- people, the record, webhooks, the installation ----------------------------------------------------------------
 
-_INVITED = {"id": 1, "role": "expert", "name": "Grace", "email": "grace@example.org", "expires_at": _LATER}
+_INVITED = {
+    "id": 1,
+    "role": "expert",
+    "name": "Grace",
+    "email": "grace@example.org",
+    "created_at": _WHEN,
+    "expires_at": _LATER,
+}
 _WEBHOOK = {"id": 1, "url": "https://hooks.example.org/linecall", "events": ["round.done"], "created_at": _WHEN}
 _ADMINISTRATION = {
     "People": {
         "members": [
-            {"user_id": 3, "name": "Grace", "email": "grace@example.org", "role": "expert", "has_seen_model": False}
+            {
+                "user_id": 3,
+                "name": "Grace",
+                "email": "grace@example.org",
+                "role": "expert",
+                "joined_at": _WHEN,
+                "has_seen_model": False,
+            }
         ],
         "invitations": [_INVITED],
     },
