@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.db.tables import GuidelineVersion, ModelVersion, Project, Round
+from app.db.tables import GuidelineVersion, ModelVersion, PracticeItem, Project, Round
 from app.errors import Conflict, InvalidInput, NotFound
 from app.services import audit, model_sources
 
@@ -196,6 +196,7 @@ def update_project(
     if labels is not None and clean_labels(labels) != project.labels:
         if has_model_or_round(session, project.id):
             raise Conflict("The labels can't change once a round has started.", field="labels")
+        _check_practice(session, project, clean_labels(labels))
         project.labels = clean_labels(labels)
     if name is not None:
         if not name.strip():
@@ -207,6 +208,17 @@ def update_project(
         project.settings = settings.model_dump()
     changed = {name: [before.get(name), now] for name, now in _shown(project).items() if now != before.get(name)}
     audit.record(session, "project.changed", user_id=user_id, project_id=project.id, subject=project.slug, **changed)
+
+
+def _check_practice(session: Session, project: Project, labels: list[str]) -> None:
+    """A text to practise has its label by position: that one may get a new name, but not another place."""
+    of_project = (PracticeItem.project_id == project.id, PracticeItem.retired_at.is_(None))
+    for used in session.scalars(select(PracticeItem.label).where(*of_project).distinct()):
+        old, new = project.labels[used], labels[used] if used < len(labels) else None
+        renamed = old not in labels and new is not None and new not in project.labels
+        if new != old and not renamed:
+            message = f"A text to practise has the label '{old}': take it out before that label goes or changes place."
+            raise Conflict(message, field="labels")
 
 
 def _shown(project: Project) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import pytest
 from app.db.tables import Membership, PracticeAnswer, Project
 from app.errors import Conflict, InvalidInput, NotFound
 from app.services import practice, projects
+from tests.factories import make_project
 from tests.services.review_factories import open_review
 
 
@@ -95,3 +96,25 @@ def test_examples_of_the_guideline_are_taken_once(db, review):
     for count in (2, 0):
         assert work(db, review, practice.add_examples, user_id=review.experts[0]) == count
     assert [item.label for item in work(db, review, practice.attempt, review.experts[0]).items][-2:] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("labels", "fits"),
+    [
+        (["no", "yes", "maybe"], True),
+        (["never", "yes"], True),
+        (["yes", "no"], False),
+        (["no", "maybe", "yes"], True),
+        (["maybe", "no"], False),
+    ],
+)
+def test_labels_of_a_text_to_practise_may_get_another_name_but_no_other_place(db, labels, fits):
+    with db.write() as session:
+        project = make_project(session, labels=["no", "yes"])
+        practice.add(session, project, "clearly no", 0, "", user_id=None)
+        if fits:
+            projects.update_project(session, project, labels=labels)
+        else:
+            with pytest.raises(Conflict, match="label 'no': take it out"):
+                projects.update_project(session, project, labels=labels)
+        assert project.labels == (labels if fits else ["no", "yes"])
