@@ -95,7 +95,8 @@ METHOD = (
     FieldWords(
         "strategy",
         "How items are chosen",
-        "The hybrid looks for the rarer labels first, and then for different texts that the model is unsure of. "
+        "The hybrid looks for the rarer labels as long as the answers lack them, then for different texts that the "
+        "model is unsure of, and draws at random where no label is rare. "
         "Boundary pairs are near texts that the model labels differently: the published method.",
         "Choose one of the list.",
         "choice",
