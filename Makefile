@@ -48,10 +48,10 @@ check: setup ## Style, types and the rules of who imports whom
 	$(VENV)/bin/lint-imports
 
 test: check .make/smollm ## Everything that must hold before a change lands
-	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -v -n $(WORKERS) --dist loadfile
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -v -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-fast: setup ## Tests without the slow ones and the browser
-	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -m 'not slow and not browser' -n $(WORKERS) --dist loadfile
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -m 'not slow and not browser' -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lock: .make/install ## Write requirements.lock anew (make lock UPGRADE=--upgrade takes the newest versions)
 	$(PY) scripts/lock.py $(UPGRADE)

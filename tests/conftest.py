@@ -61,6 +61,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("browser"):
                 item.add_marker(pytest.mark.skip(reason=_NO_BROWSER))
+    # The longest files first: begun last, one of them would keep one process busy when the others have nothing left.
+    long = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser")}
+    items.sort(key=lambda item: item.path not in long)
     wrong = [item for item in items if item.get_closest_marker("postgres_only") and _backend_of(item) == "sqlite"]
     if wrong:
         items[:] = [item for item in items if item not in wrong]
