@@ -4,6 +4,7 @@ leaves none the table has the reason, and then no table of the database has chan
 A route that is not in the table fails the first test: whoever adds one says here what the audit log has of it.
 """
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,12 +18,14 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select, update
 
 from app.db import archive
+from app.db.base import utcnow
 from app.db.tables import (
     Assignment,
     AuditEvent,
     BoundaryMap,
     BoundaryPair,
     ConsensusLabel,
+    DryRun,
     GuidelineVersion,
     Item,
     ModelVersion,
@@ -74,11 +77,18 @@ TABLE: dict[str, dict[str, str | Unrecorded]] = {
         "POST /preferences": TASTE,
         "POST /account/preferences": TASTE,
         "POST /sign-out": SIGN_IN,
+        "POST /api/v1/account/name": "user.renamed",
+        "POST /api/v1/account/preferences": TASTE,
+        "POST /api/v1/account/sessions/{session_id}/revoke": SIGN_IN,
+        "POST /api/v1/account/sessions/revoke-others": SIGN_IN,
+        "POST /api/v1/account/tokens": "api_token.created",
+        "POST /api/v1/account/tokens/{token_id}/revoke": "api_token.revoked",
     },
     "coming_in": {
         "POST /sign-in/{token}": SIGN_IN,
         "POST /invitation/{token}": "member.added",
         "POST /invitation/{token}/join": "member.added",
+        "POST /api/v1/invitations/{token}/join": "member.added",
         "POST /sso/start": LOOKS,
         "GET /sso/callback": "identity.linked",
     },
@@ -112,6 +122,7 @@ TABLE: dict[str, dict[str, str | Unrecorded]] = {
         f"POST {A}/people/invitations/{{invitation_id}}/withdraw": "invitation.withdrawn",
         f"POST {A}/people/{{user_id}}/role": "member.role_changed",
         f"POST {A}/people/{{user_id}}/remove": "member.removed",
+        f"POST {A}/people/{{user_id}}/sign-in-link": "sign_in_link.created",
     },
     "pool": {
         f"POST {P}/pool/uploads": UPLOAD,
@@ -120,6 +131,11 @@ TABLE: dict[str, dict[str, str | Unrecorded]] = {
         f"POST {P}/baseline/uploads/{{token}}": "baseline.created",
         f"POST {P}/dry-runs": "dry_run.requested",
         f"POST {A}/imports": "import.created",
+        f"POST {A}/uploads": UPLOAD,
+        f"POST {A}/uploads/{{token}}/import": "import.created",
+        f"POST {A}/uploads/{{token}}/baseline": "baseline.created",
+        f"POST {A}/baselines": "baseline.created",
+        f"POST {A}/dry-runs": "dry_run.requested",
     },
     "guideline": {
         f"POST {P}/start/guideline": "guideline.published",
@@ -130,6 +146,8 @@ TABLE: dict[str, dict[str, str | Unrecorded]] = {
         f"POST {P}/suggestions": "suggestion.made",
         f"POST {P}/suggestions/{{suggestion_id}}": "suggestion.answered",
         f"POST {A}/guideline": "guideline.published",
+        f"POST {A}/guideline/draft": LOOKS,
+        f"POST {A}/guideline/seen": TASTE,
         f"POST {A}/guideline/again": "answers.queued_again",
         f"POST {A}/suggestions": "suggestion.made",
         f"POST {A}/suggestions/{{suggestion_id}}": "suggestion.declined",
@@ -137,6 +155,10 @@ TABLE: dict[str, dict[str, str | Unrecorded]] = {
         f"POST {P}/practice/items": "practice.added",
         f"POST {P}/practice/examples": "practice.added",
         f"POST {P}/practice/items/{{item_id}}/retire": "practice.retired",
+        f"POST {A}/practice/answers": ANSWER,
+        f"POST {A}/practice/items": "practice.added",
+        f"POST {A}/practice/examples": "practice.added",
+        f"POST {A}/practice/items/{{practice_id}}/retire": "practice.retired",
     },
     "labelling": {
         f"GET {P}/label": HELD,
@@ -154,6 +176,11 @@ TABLE: dict[str, dict[str, str | Unrecorded]] = {
         f"POST {A}/annotations": ANSWER,
         f"POST {A}/skip": ANSWER,
         f"POST {A}/undo": ANSWER,
+        f"POST {A}/contrast": ANSWER,
+        f"POST {A}/contrast/{{pair_id}}/confirm": ANSWER,
+        f"POST {A}/contrast/{{pair_id}}/revise": ANSWER,
+        f"POST {A}/answers/{{assignment_id}}": ANSWER,
+        f"POST {A}/release": HELD,
     },
     "rounds": {
         f"POST {P}/rounds": "round.started",
@@ -174,6 +201,7 @@ TABLE: dict[str, dict[str, str | Unrecorded]] = {
         f"POST {P}/rounds/{{number}}/ties": "ties.left_out",
         f"POST {P}/rulings/{{item_id}}/example": "guideline.published",
         f"POST {A}/rounds/{{number}}/ties/{{item_id}}": "tie.decided",
+        f"POST {A}/rounds/{{number}}/votes/{{item_id}}": "vote.cast",
         f"POST {A}/rounds/{{number}}/leave-ties-out": "ties.left_out",
         f"POST {A}/rulings/{{item_id}}/example": "guideline.published",
         f"POST {P}/map/{{number}}/{{side}}/redraw": "map.redrawn",
@@ -308,29 +336,40 @@ def account(walk: Walk) -> None:
     walk(who, "POST /account/name", {"name": "Ada"})
     password = {"current": PASSWORD, "password": "another long secret"}
     walk(who, "POST /account/password", password)
-    with walk.scene.db.write() as session:
-        accounts.start_session(session, walk.scene.users[who], days=1)
-        newest = session.scalars(select(UserSession.id).order_by(UserSession.id.desc())).first()
-    walk(who, "POST /account/sessions/{session_id}/revoke", place={"session_id": newest})
-    walk(who, "POST /account/sessions/revoke-others")
+    for base in ("", "/api/v1"):
+        place = {"session_id": another_session(walk, who)}
+        walk(who, f"POST {base}/account/sessions/{{session_id}}/revoke", place=place)
+        another_session(walk, who)
+        walk(who, f"POST {base}/account/sessions/revoke-others")
     walk(who, "POST /account/tokens", {"token_name": "script", "days": "1"})
     walk(who, "POST /account/tokens/{token_id}/revoke", place={"token_id": 1})
+    walk(who, "POST /api/v1/account/name", json={"name": "Grace"})
+    walk(who, "POST /api/v1/account/preferences", json={"language": "de", "break_minutes": 60})
+    made = walk(who, "POST /api/v1/account/tokens", json={"name": "nightly", "days": 1}).json()["id"]
+    walk(who, "POST /api/v1/account/tokens/{token_id}/revoke", place={"token_id": made})
     walk(who, "POST /preferences", json={"swipe": True})
     walk(who, "POST /account/preferences", {"language": "de", "break_minutes": "30"})
     walk(who, "POST /sign-out")
 
 
+def another_session(walk: Walk, who: str) -> int:
+    with walk.scene.db.write() as session:
+        accounts.start_session(session, walk.scene.users[who], days=1)
+        return session.scalars(select(UserSession.id).order_by(UserSession.id.desc())).first()
+
+
 def coming_in(walk: Walk, provider) -> None:  # noqa: F811 - the fixture's value
     by = walk.scene.users["admin"]
     link = walk.write(lambda session, _: invitations.create_sign_in_link(session, walk.scene.users["second"]))
-    one, two = (
+    one, two, three = (
         walk.write(lambda session, project: invitations.invite(session, project.id, "expert", days=1, by_user_id=by)[0])
-        for _ in range(2)
+        for _ in range(3)
     )
     newcomer = {"email": "new@example.org", "name": "New", "password": PASSWORD}
     walk("newcomer", "POST /invitation/{token}", newcomer, place={"token": one})
     walk("forgetful", "POST /sign-in/{token}", place={"token": link})
     walk("outsider", "POST /invitation/{token}/join", place={"token": two})
+    walk("site", "POST /api/v1/invitations/{token}/join", place={"token": three})
     provider.person("x-1", "expert@example.org")
     page = walk("colleague", "POST /sso/start")
     back = returned(re.search(r'content="0;url=([^"]+)"', page.text)[1].replace("&amp;", "&"))
@@ -373,6 +412,7 @@ def people(walk: Walk) -> None:
     walk("admin", f"POST {P}/people/invitations", {"role": "viewer"})
     walk("admin", f"POST {P}/people/invitations/{{invitation_id}}/withdraw", place={"invitation_id": 1})
     walk("admin", f"POST {P}/people/{{user_id}}/sign-in-link", place=second)
+    walk("admin", f"POST {A}/people/{{user_id}}/sign-in-link", place=second)
     walk("admin", f"POST {P}/people/{{user_id}}/role", {"role": "lead"}, place=second)
     walk("admin", f"POST {P}/people/{{user_id}}/remove", place=second)
     invited = walk("admin", f"POST {A}/people/invitations", json={"role": "viewer"}).json()["id"]
@@ -382,39 +422,44 @@ def people(walk: Walk) -> None:
 
 
 def pool(walk: Walk) -> None:
+    def csv(text: str) -> dict[str, tuple[str, bytes, str]]:
+        return {"file": ("ads.csv", text.encode(), "text/csv")}
+
     def upload(to: str, text: str) -> dict[str, object]:
-        files = {"file": ("ads.csv", text.encode(), "text/csv")}
-        page = walk("admin", f"POST {P}/{to}/uploads", files=files)
+        page = walk("admin", f"POST {P}/{to}/uploads", files=csv(text))
         return {"token": page.headers["location"].rpartition("/")[2]}
+
+    def looked_into(text: str) -> dict[str, object]:
+        return {"token": walk("admin", f"POST {A}/uploads", files=csv(text)).json()["token"]}
 
     walk("admin", f"POST {P}/pool/uploads/{{token}}", {"text": "text"}, place=upload("pool", "text\none\n"))
     crowd = {"match": "text", "key": "text", "label": "said", "values": "0 = benign\n1 = clickbait"}
     walk("admin", f"POST {P}/baseline/uploads/{{token}}", crowd, place=upload("baseline", "text,said\ntext 1,0\n"))
     walk("admin", f"POST {P}/dry-runs")
-    files = {"file": ("more.csv", b"text\ntwo\n", "text/csv")}
-    walk("admin", f"POST {A}/imports", {"mapping": '{"text": "text"}'}, files=files)
+    walk("admin", f"POST {A}/imports", {"mapping": '{"text": "text"}'}, files=csv("text\ntwo\n"))
+    place = looked_into("text\nthree\n")
+    walk("admin", f"POST {A}/uploads/{{token}}/import", json={"text": "text"}, place=place)
+    said = {"match": "text", "key": "text", "label": "said", "values": {"0": "benign"}}
+    place = looked_into("text,said\ntext 2,0\n")
+    walk("admin", f"POST {A}/uploads/{{token}}/baseline", json=said, place=place)
+    walk("admin", f"POST {A}/baselines", {"mapping": json.dumps(said)}, files=csv("text,said\ntext 3,0\n"))
+    walk.write(lambda session, _: session.execute(update(DryRun).values(state="done")))  # else it comes back itself
+    walk("admin", f"POST {A}/dry-runs")
 
 
 def open_review(walk: Walk, *, items: int = 8) -> list[int]:
     def work(session, project: Project) -> list[int]:
         ids = session.scalars(select(Item.id).order_by(Item.ordinal).limit(items)).all()
-        round_ = add_round(session, project, ids, overlap=2)
-        session.add(
-            BoundaryPair(
-                round_id=round_.id,
-                rank=0,
-                left_item_id=ids[0],
-                right_item_id=ids[1],
-                left_label=0,
-                right_label=1,
-                similarity=0.9,
-                left_cluster=0,
-                right_cluster=0,
-            )
-        )
+        session.add(pair_of(add_round(session, project, ids, overlap=2).id, ids[0], ids[1]))
         return list(ids)
 
     return walk.write(work)
+
+
+def pair_of(round_id: int, left: int, right: int, *, rank: int = 0) -> BoundaryPair:
+    sides = {"left_item_id": left, "right_item_id": right, "left_label": 0, "right_label": 1}
+    clusters = {"left_cluster": 0, "right_cluster": 0}
+    return BoundaryPair(round_id=round_id, rank=rank, similarity=0.9, **sides, **clusters)
 
 
 def hold(walk: Walk) -> int:
@@ -445,7 +490,9 @@ def guideline(walk: Walk) -> None:
     walk("admin", f"POST {P}/suggestions/{{suggestion_id}}", taken, place={"suggestion_id": 1})
     answer(walk)
     body = {"text": "Three", "examples": {"clickbait": ["b"]}, "summary": "Shorter."}
+    walk("admin", f"POST {A}/guideline/draft", json={"text": "Three"})
     walk("admin", f"POST {A}/guideline", json=body)
+    walk("expert", f"POST {A}/guideline/seen")
     walk("admin", f"POST {A}/guideline/again", json={"labels": ["clickbait"]})
     question = {"kind": "question", "text": "Does a price count?", "key": "l" * 16}
     made = walk("expert", f"POST {A}/suggestions", json=question).json()["id"]
@@ -456,6 +503,11 @@ def guideline(walk: Walk) -> None:
     first = walk.write(lambda session, _: session.scalars(select(PracticeItem.id).order_by(PracticeItem.id)).first())
     walk("expert", f"POST {P}/practice", {"item": str(first), "label": "0", "attempt": "1"})
     walk("admin", f"POST {P}/practice/items/{{item_id}}/retire", place={"item_id": first})
+    added = walk("admin", f"POST {A}/practice/items", json={"text": "Again", "label": "benign"}).json()["id"]
+    walk("expert", f"POST {A}/practice/answers", json={"item_id": added, "label": "benign"})
+    walk("admin", f"POST {A}/practice/items/{{practice_id}}/retire", place={"practice_id": added})
+    walk.write(lambda session, _: session.execute(update(PracticeItem).values(retired_at=utcnow())))
+    walk("admin", f"POST {A}/practice/examples")
 
 
 def labelling(walk: Walk) -> None:
@@ -476,11 +528,32 @@ def labelling(walk: Walk) -> None:
     changed = {"label": "0", "key": "changed-1-key"}
     walk("expert", f"POST {P}/answers/{{assignment_id}}", changed, place={"assignment_id": answer(walk)})
     walk("expert", f"POST {P}/label/release")
-    task = walk("expert", f"POST {A}/next").json()["task"]["assignment_id"]
-    body = {"assignment_id": task, "label": "benign", "key": "api-1-key"}
-    task = walk("expert", f"POST {A}/annotations", json=body).json()["next"]["task"]["assignment_id"]
-    walk("expert", f"POST {A}/skip", json={"assignment_id": task})
-    walk("expert", f"POST {A}/undo", json={"key": "api-undo-key"})
+    labelling_by_api(walk)
+
+
+def labelling_by_api(walk: Walk) -> None:
+    slots = [walk("expert", f"POST {A}/next").json()["task"]["assignment_id"]]
+    for n in (1, 2, 3):
+        body = {"assignment_id": slots[-1], "label": "benign", "key": f"api-{n}-key"}
+        slots.append(walk("expert", f"POST {A}/annotations", json=body).json()["next"]["task"]["assignment_id"])
+    left, right, third, _ = slots
+    walk("expert", f"POST {A}/undo", json={"key": "api-undo-key"})  # the third is to be answered again
+    walk("expert", f"POST {A}/skip", json={"assignment_id": third})
+    walk.write(lambda session, _: draw_pair(session, left, right))
+    pair = {"pair_id": walk("expert", f"POST {A}/contrast").json()["pair"]["pair_id"]}
+    walk("expert", f"POST {A}/contrast/{{pair_id}}/confirm", place=pair)
+    revised = {"assignment_id": right, "label": "clickbait", "reason": "It hides more.", "key": "api-revised-key"}
+    walk("expert", f"POST {A}/contrast/{{pair_id}}/revise", json=revised, place=pair)
+    changed = {"label": "clickbait", "key": "api-changed-key", "note": "On second thought."}
+    walk("expert", f"POST {A}/answers/{{assignment_id}}", json=changed, place={"assignment_id": left})
+    hold(walk)
+    assert walk("expert", f"POST {A}/release").json()["released"] > 0
+
+
+def draw_pair(session, left: int, right: int) -> None:
+    """Of the texts of two assignments."""
+    one, other = session.get_one(Assignment, left), session.get_one(Assignment, right)
+    session.add(pair_of(one.round_id, one.item_id, other.item_id, rank=1))
 
 
 def put(walk: Walk, **values) -> None:
@@ -519,6 +592,10 @@ def decisions(walk: Walk) -> None:
     walk("admin", f"POST {ties[1]}", json=decision | {"label": "clickbait"}, place={"item_id": items[1]})
     for base, item in ((P, items[0]), (A, items[1])):
         walk("admin", f"POST {base}/rulings/{{item_id}}/example", place={"item_id": item})
+    put(walk, settings={"adjudicators": "two_experts"})
+    vote, place = decision | {"label": "clickbait"}, {"item_id": items[2]}
+    walk("expert", f"POST {A}/rounds/{{number}}/votes/{{item_id}}", json=vote, place=place)
+    put(walk, settings={})
     walk("admin", f"POST {P}/rounds/{{number}}/ties")
     put(walk, state="adjudicating", ties_left_out=False)
     walk("admin", f"POST {A}/rounds/{{number}}/leave-ties-out")
