@@ -12,7 +12,7 @@ from app.web.main import create_app
 from tests.factories import make_items, make_project
 from tests.services.review_factories import add_round
 
-EXAMPLES = {"sqlite": 30, "postgres": 10}
+EXAMPLES = {"sqlite": 15, "postgres": 10}
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
