@@ -366,11 +366,12 @@ def revoke_api_token(session: Session, user_id: int, token_id: int, now: datetim
     query = update(ApiToken).where(ApiToken.id == token_id, ApiToken.user_id == user_id, ApiToken.revoked_at.is_(None))
     if not _changed(session, query.values(revoked_at=now)):
         raise NotFound("That token has already been revoked.")
-    ended = [token_id]
+    ended, descendants = [token_id], list[int]()
     while ended:
         made = update(ApiToken).where(ApiToken.made_by_id.in_(ended), ApiToken.revoked_at.is_(None))
         ended = list(session.scalars(made.values(revoked_at=now).returning(ApiToken.id)))
-    audit.record(session, "api_token.revoked", user_id=user_id, subject=str(token_id))
+        descendants += ended
+    audit.record(session, "api_token.revoked", user_id=user_id, subject=str(token_id), with_it=sorted(descendants))
 
 
 # --- memberships ---------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import select
 
-from app.db.tables import ApiToken, User
+from app.db.tables import ApiToken, AuditEvent, User
 from app.services import accounts, invitations
 from app.web.security import csrf_token
 from tests.web.api.test_scopes import limited
@@ -101,6 +101,10 @@ def test_a_token_makes_none_that_is_more_than_itself(world):
     assert reader.post(f"{ACCOUNT}/tokens", json={"name": "more"}).status_code == 403
     left = world.api("admin").post(f"{ACCOUNT}/tokens/{asking.id}/revoke").json()
     assert "more" not in {row["name"] for row in left}
+    with world.db.read() as session:
+        event = session.scalars(select(AuditEvent).where(AuditEvent.action == "api_token.revoked")).one()
+        made = session.scalars(select(ApiToken.id).where(ApiToken.made_by_id == asking.id).order_by(ApiToken.id)).all()
+    assert (event.subject, event.detail) == (str(asking.id), {"with_it": list(made)})
 
 
 def test_no_token_sets_a_password(world):
