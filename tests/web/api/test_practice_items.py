@@ -47,11 +47,20 @@ def test_the_share_that_must_be_right_is_said(world):
     assert world.api("admin").get(world.path("/practice/items")).json()["pass_share"] == 0.8
 
 
-def test_a_label_that_is_gone_is_null_and_the_list_stays_readable(world):
+def test_a_label_of_a_text_to_practise_is_not_taken_away(world):
     admin = world.api("admin")
     assert admin.post(world.path("/settings"), json={"labels": ["fine", "spam", "clickbait"]}).status_code == 200
     assert admin.post(world.path("/practice/items"), json=NEW).status_code == 201
-    assert admin.post(world.path("/settings"), json={"labels": ["fine", "spam"]}).status_code == 200
+    refused = admin.post(world.path("/settings"), json={"labels": ["fine", "spam"]})
+    assert (refused.status_code, refused.json()["detail"]) == (409, {"field": "labels"})
+    assert [item["label"] for item in admin.get(world.path("/practice/items")).json()["items"]] == ["clickbait"]
+
+
+def test_a_label_that_went_before_that_was_refused_is_null_and_the_list_stays_readable(world):
+    admin = world.api("admin")
+    assert admin.post(world.path("/practice/items"), json=NEW).status_code == 201
+    with world.db.write() as session:
+        session.scalars(select(PracticeItem)).one().label = 2
     assert [item["label"] for item in admin.get(world.path("/practice/items")).json()["items"]] == [None]
 
 
