@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.services import audit
 from app.web import audit as pages
-from app.web.api.common import api_router
+from app.web.api.common import a_file, api_router
 from app.web.api.schemas import LARGEST_ID, Given
 from app.web.deps import AdminAccess, Db, ReadSession, SiteAdmin
 
@@ -20,9 +20,7 @@ whole_router = api_router("People", "/audit")
 Searched = Annotated[str, Query(max_length=200)]
 Before = Annotated[int | None, Query(ge=1, le=LARGEST_ID)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
-CSV: dict[int | str, dict[str, Any]] = {
-    200: {"description": "All that the search finds, newest first.", "content": {"text/csv": {}}}
-}
+CSV = a_file("text/csv", "All that the search finds, newest first.")
 
 
 class AuditEntry(Given):

@@ -38,6 +38,12 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Problem, "description": _SAID[status]} for status in statuses}
 
 
+def a_file(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:
+    """For the ``responses`` of a route that answers with one. Its ``response_class`` has no media type of its own, so
+    that errors are described as the JSON that they are."""
+    return {200: {"description": description, "content": {media_type: {}}}}
+
+
 async def known_kind_of_slug(request: Request) -> None:
     """Before the project is looked up: a database need not know every character that an address may hold."""
     slug = request.path_params.get("slug")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from app.services.confusion import ModelConfusion, model_confusion
 from app.web import alignment as pages
 from app.web.api import schemas
-from app.web.api.common import api_router
+from app.web.api.common import a_file, api_router
 from app.web.charts import Theme
 from app.web.deps import ProjectAccess, ReadSession, ViewerAccess
 
@@ -86,8 +86,8 @@ def _items(access: ProjectAccess, found: ModelConfusion, experts: str, model: st
 @router.get(
     "/alignment/figures",
     summary="Every figure of alignment, as CSV",
-    response_class=Response,  # of no media type, so that errors are described as the JSON they are
-    responses={200: {"description": "One figure a row.", "content": {"text/csv": {}}}},
+    response_class=Response,
+    responses=a_file("text/csv", "One figure a row."),
 )
 def alignment_figures(access: ViewerAccess, session: ReadSession) -> Response:
     return pages.figures(access, session)
@@ -103,7 +103,7 @@ def alignment_chart(access: ViewerAccess, session: ReadSession, theme: InTheme =
     "/alignment/picture",
     summary="The chart of alignment, as SVG",
     response_class=Response,
-    responses={200: {"description": "A picture that needs no script.", "content": {"image/svg+xml": {}}}},
+    responses=a_file("image/svg+xml", "A picture that needs no script."),
 )
 def alignment_picture(access: ViewerAccess, session: ReadSession) -> Response:
     return pages.picture(access, session)

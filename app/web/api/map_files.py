@@ -3,7 +3,7 @@
 from fastapi import Request, Response
 
 from app.web import boundary_map as pages
-from app.web.api.common import Number, api_router
+from app.web.api.common import Number, a_file, api_router
 from app.web.api.figures import InTheme
 from app.web.api.maps import WhichSide
 from app.web.deps import ReadSession, ViewerAccess
@@ -14,8 +14,8 @@ router = api_router("Boundary map")
 @router.get(
     "/rounds/{number}/map/picture",
     summary="A round's map as SVG",
-    response_class=Response,  # of no media type, so that errors are described as the JSON they are
-    responses={200: {"description": "A picture that needs no script.", "content": {"image/svg+xml": {}}}},
+    response_class=Response,
+    responses=a_file("image/svg+xml", "A picture that needs no script."),
 )
 def map_picture(
     request: Request,
@@ -32,7 +32,7 @@ def map_picture(
     "/rounds/{number}/map/items",
     summary="A round's items and where they lie on its map, as CSV",
     response_class=Response,
-    responses={200: {"description": "One item a row.", "content": {"text/csv": {}}}},
+    responses=a_file("text/csv", "One item a row."),
 )
 def map_items(number: Number, access: ViewerAccess, session: ReadSession, side: WhichSide = "before") -> Response:
     """Places are 0 … 65,535 from the left and from the top."""

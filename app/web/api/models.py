@@ -16,7 +16,7 @@ from app.errors import Conflict
 from app.services import models, predict_requests, rounds
 from app.services.alignment import Point
 from app.web.api import schemas
-from app.web.api.common import Id, api_router, errors
+from app.web.api.common import Id, a_file, api_router, errors
 from app.web.api.rounds import detail
 from app.web.deps import AdminAccess, AppSettings, Db, ProjectAccess, ReadSession, ViewerAccess, WriteSession
 from app.web.models import card_response, use_as_prelabeller, zip_response
@@ -93,8 +93,8 @@ def show_model(access: ViewerAccess, session: ReadSession, version: Version) -> 
 @router.get(
     "/models/{version}/card",
     summary="The model card, in Markdown",
-    response_class=Response,  # of no media type, so that errors are described as the JSON they are
-    responses=errors(409) | {200: {"description": "The card.", "content": {"text/markdown": {}}}},
+    response_class=Response,
+    responses=errors(409) | a_file("text/markdown", "The card."),
 )
 def model_card(access: ViewerAccess, session: ReadSession, version: Version) -> Response:
     return card_response(session, access.project, models.trained_model(session, access.project, version))
@@ -104,7 +104,7 @@ def model_card(access: ViewerAccess, session: ReadSession, version: Version) -> 
     "/models/{version}/files",
     summary="A trained model as a folder in a zip",
     response_class=StreamingResponse,
-    responses=errors(409) | {200: {"description": "The zip.", "content": {"application/zip": {}}}},
+    responses=errors(409) | a_file("application/zip", "The zip."),
 )
 def model_files(access: ViewerAccess, session: ReadSession, settings: AppSettings, version: Version) -> Response:
     """With `predict.py`, which needs no Linecall."""

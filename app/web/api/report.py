@@ -10,7 +10,7 @@ from app.services import report as reports
 from app.services.alignment import AlignmentReport, Figure
 from app.web import report as pages
 from app.web.api import schemas
-from app.web.api.common import api_router, errors
+from app.web.api.common import a_file, api_router, errors
 from app.web.deps import Db, ReadSession, ViewerAccess
 
 router = api_router("Report")
@@ -68,8 +68,8 @@ def show_report(access: ViewerAccess, session: ReadSession) -> Report:
 @router.get(
     "/report/html",
     summary="The report as one HTML file",
-    response_class=Response,  # of no media type, so that errors are described as the JSON they are
-    responses={200: {"description": "A page that loads nothing.", "content": {"text/html": {}}}},
+    response_class=Response,
+    responses=a_file("text/html", "A page that loads nothing."),
 )
 def report_html(access: ViewerAccess, session: ReadSession) -> Response:
     return pages.file(access, session)
@@ -79,7 +79,7 @@ def report_html(access: ViewerAccess, session: ReadSession) -> Response:
     "/report/pdf",
     summary="The report as PDF",
     response_class=Response,
-    responses=errors(503) | {200: {"description": "The same, printed.", "content": {"application/pdf": {}}}},
+    responses=errors(503) | a_file("application/pdf", "The same, printed."),
 )
 def report_pdf(access: ViewerAccess, db: Db) -> Response:
     """503 without Chromium on the server, and while another report is being printed."""
@@ -90,7 +90,7 @@ def report_pdf(access: ViewerAccess, db: Db) -> Response:
     "/report/dataset-card",
     summary="The dataset's card, in Markdown",
     response_class=Response,
-    responses={200: {"description": "The card.", "content": {"text/markdown": {}}}},
+    responses=a_file("text/markdown", "The card."),
 )
 def dataset_card(access: ViewerAccess, session: ReadSession) -> Response:
     return pages.card(access, session)
