@@ -186,6 +186,7 @@ def after_three_rounds(tour: Tour, admin: str) -> None:
         ("guideline", "Writing the guideline", "./guideline"),
         ("baseline", "Labels that exist already", "./baseline"),
         ("audit", "The audit log", "./audit"),
+        ("audit-whole", "The audit log of the installation", "/audit"),
     ):
         tour.show(name, sentence, admin, path, wait=CHARTS_WAIT if name == "alignment" else 0)
     with tour.db.read() as session:

@@ -123,9 +123,8 @@ def _write(settings: Settings, file: BinaryIO, artifacts: bool) -> dict[str, Any
                 lines = (line.encode() + b"\n" for line in archive.read_rows(connection, name, kinds))
                 _add(target, manifest, f"tables/{name}.jsonl", lines)
         engine.dispose()
-        for key in (
-            store.list() if artifacts else ()
-        ):  # after the rows: files are never changed, so all that the rows name is there
+        # After the rows: files are never changed, so all that the rows name is there.
+        for key in store.list() if artifacts else ():
             with store.open_read(key) as source:
                 _add(target, manifest, f"artifacts/{key}", iter(lambda: source.read(_CHUNK), b""))
         target.writestr("manifest.json", json.dumps(manifest))

@@ -201,7 +201,7 @@ def _was_left_open(session: Session, access: ProjectAccess) -> bool:
     """Whether the expert went away before they had settled a pair that they had answered on both sides."""
     if access.project.settings.get("reveal", "pair") != "pair":
         return False
-    return contrast.due(session, access.project.id, access.user.id) is not None
+    return contrast.waiting(session, access.project.id, access.user.id) > 0
 
 
 @router.get("/label/next", name="label_next")
