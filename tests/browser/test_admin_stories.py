@@ -1,5 +1,5 @@
 """What an admin does on each page beside the loop: models, webhooks, deletion, export, browsing, the map by keyboard,
-the report's files, the audit log, the guided start while something runs.
+the report's files, the audit log, people, settings and the account, the guided start while something runs.
 
 One web process and one project with two finished rounds serve all of them; what a worker does is done by the worker's
 own functions, when a story wants it. tests/browser/test_admin.py has the figures and the rounds."""
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pyarrow.parquet as parquet
 import pytest
@@ -377,6 +378,81 @@ def test_who_changed_what_is_found_by_a_word_and_taken_away(admin, office, tmp_p
     admin.get_by_label("Search").fill("nothing like this")
     admin.get_by_label("Search").press("Enter")
     expect(admin.get_by_text("Nothing found")).to_be_visible()
+
+
+# --- people, settings, one's own account ---------------------------------------------------------------------------
+
+
+def here(office: Office, link: str) -> str:
+    """A link names the address that the settings give; the story's server has a port of its own."""
+    return office.site.base + urlsplit(link).path
+
+
+def test_people_are_invited_helped_in_given_another_role_and_removed(admin, office):
+    slug = office.project("Staffed")
+    with office.db.write() as session:
+        dora = accounts.create_user(session, email="dora@example.org", name="Dora").id
+        accounts.add_member(session, projects.get_project(session, slug).id, dora, "expert")
+    admin.goto(office.url("/people", slug))
+    admin.get_by_label("Name").fill("Grace")
+    admin.get_by_role("button", name="Make link").click()
+    link = here(office, admin.get_by_label("Link for Grace").input_value())
+    invited = admin.get_by_role("region", name="Open invitations").locator("tbody tr")
+    expect(invited).to_have_count(1)
+    guest = office.browser.new_context().new_page()
+    guest.goto(link)
+    expect(guest.get_by_label("Password")).to_be_visible()
+    holds_everywhere(admin)
+    invited.get_by_role("button", name="Withdraw").click()
+    expect(admin.get_by_role("region", name="Open invitations")).to_have_count(0)
+    assert guest.goto(link).status == 410
+    members = admin.get_by_role("region", name="Members").locator("tbody tr")
+    hers = members.filter(has_text="Dora")
+    hers.get_by_role("button", name="Sign-in link").click()
+    guest.goto(here(office, admin.get_by_label("Link for Dora").input_value()))
+    guest.locator("form button").last.click()
+    expect(guest.get_by_role("link", name="Dora")).to_be_visible()
+    guest.context.close()
+    hers.get_by_label("Role of Dora").select_option("lead")
+    hers.get_by_role("button", name="Change").click()
+    expect(hers.locator(".pill").first).to_have_text("lead")
+    admin.once("dialog", lambda dialog: dialog.accept())
+    hers.get_by_role("button", name="Remove").click()
+    expect(members).to_have_count(1)
+
+
+def test_a_setting_that_cannot_be_is_said_beside_it_and_nothing_is_saved(admin, office):
+    slug = office.project("Adjusted")
+    admin.goto(office.url("/settings", slug))
+    size, name = admin.get_by_label("Items per round"), admin.get_by_label("Name", exact=True)
+    name.fill("Adjusted anew")
+    size.fill("1")
+    admin.get_by_role("button", name="Save").click()
+    expect(admin.get_by_role("alert")).to_contain_text("Nothing was saved")
+    expect(admin.locator(".field-error")).to_be_visible()
+    holds_everywhere(admin)
+    size.fill("60")
+    admin.get_by_role("button", name="Save").click()
+    admin.goto(office.url("/settings", slug))
+    assert (name.input_value(), size.input_value()) == ("Adjusted anew", "60")
+    admin.goto(office.url("/settings"))
+    expect(admin.get_by_text("They can't change once a round has started")).to_be_visible()
+
+
+def test_a_token_is_shown_once_works_and_is_revoked(admin, office):
+    admin.goto(f"{office.site.base}/account")
+    admin.get_by_label("Name of the new token").fill("nightly export")
+    admin.get_by_role("button", name="Make token").click()
+    token = admin.get_by_label("Your new API token").input_value()
+    script = office.browser.new_context(extra_http_headers={"Authorization": f"Bearer {token}"}).request
+    mine = f"{office.site.base}/api/v1/projects"
+    assert script.get(mine).status == 200
+    holds_everywhere(admin)
+    admin.goto(f"{office.site.base}/account")
+    assert token not in admin.content()
+    admin.get_by_role("region", name="API tokens").get_by_role("button", name="Revoke").click()
+    expect(admin.get_by_role("region", name="API tokens")).to_have_count(0)
+    assert script.get(mine).status == 401
 
 
 # --- the guided start ----------------------------------------------------------------------------------------------
