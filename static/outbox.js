@@ -56,7 +56,10 @@ class Outbox {
     this.failures = 0;
     this.timer = null;
     this.sending = false;
-    window.addEventListener("online", () => this.flush());
+    window.addEventListener("online", () => {
+      this.failures = 0; // those without a network say nothing of the server: if it fails now, it is asked again soon
+      this.flush();
+    });
     document.addEventListener("visibilitychange", () => document.hidden || this.flush());
   }
 

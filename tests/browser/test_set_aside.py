@@ -63,6 +63,9 @@ def test_a_refusal_holds_up_nothing_and_what_was_refused_stays_on_a_fresh_page(d
     for key in "22221":
         desk.keyboard.press(key)
     desk.get_by_text("5 answers wait to be sent").wait_for()
+    for _ in range(4):  # each look at the page is an attempt that fails, and the waits between attempts grow
+        with desk.expect_event("requestfailed"):
+            desk.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     page_of_a_proxy = {"status": 200, "content_type": "application/json", "body": "{}"}
     desk.route("**/label/noted", refuse)
     desk.route("**/label/noted", lambda route: route.fulfill(**page_of_a_proxy), times=1)
