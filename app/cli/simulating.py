@@ -42,8 +42,11 @@ def simulate(
         float, typer.Option(min=0, max=1, help="Kappa of the simulated crowd with the consensus.")
     ] = 0.59,
     crowd_errors: Annotated[
-        Literal["anywhere", "hard"],
-        typer.Option(help="Where the simulated crowd errs: anywhere, or where a text is hard."),
+        Literal["anywhere", "alike", "hard"],
+        typer.Option(
+            help="Where the simulated crowd errs: anywhere, where a text looks like the other label, as a "
+            "real crowd does, or where it is hard."
+        ),
     ] = "anywhere",
     crowd: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="A real crowd's labels of the same texts.")

@@ -19,21 +19,22 @@ from app.curation.strategies import STRATEGIES, Strategy
 from app.errors import InvalidInput
 from app.ml.classifiers import engine
 from app.ml.prelabel import Runtime
-from app.simulate.crowd import CrowdLabels, hard_crowd, matched_crowd, simulated_crowd
+from app.simulate.crowd import CrowdLabels, hardness, likeness, matched_crowd, simulated_crowd, swayed_crowd
 from app.simulate.data import Data, read_data, sample_data
 from app.simulate.scenario import Scenario, ScenarioOptions, build_scenario, prevalence_kept
 from app.simulate.trial import Trial, measure, predict, training_set
 
 Kind = Literal["loop", "crowd", "gold"]
-ANYWHERE, HARD = "anywhere", "hard"
+ANYWHERE, ALIKE, HARD = "anywhere", "alike", "hard"
 SAMPLE = ""
 """The path that stands for the sample of advertisements."""
 
 
 @dataclass(frozen=True)
 class StudyOptions:
-    """Settings of a whole study; ``crowd_errors`` says where a made-up crowd of two labels errs, ANYWHERE or where a
-    text is HARD; ``strategy_module`` names a module with a dict STRATEGIES of further strategies."""
+    """Settings of a whole study; ``crowd_errors`` says where a made-up crowd of two labels errs: ANYWHERE, where a text
+    looks ALIKE to those of the other label, or where it is HARD; ``strategy_module`` names a module with a dict
+    STRATEGIES of further strategies."""
 
     scenario: ScenarioOptions = field(default_factory=ScenarioOptions)
     rounds: int = 6
@@ -137,13 +138,15 @@ def _crowd(options: StudyOptions, scenario: Scenario, seed: int) -> CrowdLabels:
     if matched:
         return matched
     rng = np.random.default_rng([seed, 5])
-    if options.crowd_errors == HARD and pool.n_labels == 2:
-        return hard_crowd(pool.truth, _uncertainty(scenario, seed), options.baseline_kappa, rng)
+    if options.crowd_errors != ANYWHERE and pool.n_labels == 2:
+        p = _chance(scenario, seed)
+        weights = hardness(p) if options.crowd_errors == HARD else likeness(p, pool.truth)
+        return swayed_crowd(pool.truth, weights, options.baseline_kappa, rng)
     return simulated_crowd(pool.truth, options.baseline_kappa, rng)
 
 
-def _uncertainty(scenario: Scenario, seed: int) -> NDArray[np.float64]:
-    """p(1 − p) of each pool item by a logistic regression on the true labels of the other half of the pool."""
+def _chance(scenario: Scenario, seed: int) -> NDArray[np.float64]:
+    """p of label 1 of each pool item by a logistic regression on the true labels of the other half of the pool."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
@@ -151,8 +154,8 @@ def _uncertainty(scenario: Scenario, seed: int) -> NDArray[np.float64]:
     model = LogisticRegression(C=10.0, max_iter=1000)
     p = cross_val_predict(
         model, scenario.embeddings[: scenario.n_pool], scenario.pool_truth, cv=halves, method="predict_proba"
-    )[:, 1]
-    return np.asarray(p * (1 - p), dtype=np.float64)
+    )
+    return np.asarray(p[:, 1], dtype=np.float64)
 
 
 @lru_cache(maxsize=2)

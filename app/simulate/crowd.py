@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from app.curation.agreement import cohen_kappa
 from app.simulate.data import Data
@@ -12,6 +13,9 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 _MATCHED = 0.9
+LIKENESS = 3.0
+"""Errors made up with it are told from right labels of the same true label, by a model's score, about as well as a
+real crowd's are (docs/method.md)."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +41,9 @@ def simulated_crowd(truth: Ints, kappa: float, rng: np.random.Generator) -> Crow
     return CrowdLabels(labels, cohen_kappa(labels, truth), real=False)
 
 
-def hard_crowd(truth: Ints, uncertainty: Floats, kappa: float, rng: np.random.Generator) -> CrowdLabels:
-    """Two labels with errors where a text is hard: as many of each label are wrong as the ``kappa`` asks for, drawn
-    without replacement by ``uncertainty`` (n,), which must not be negative.
+def swayed_crowd(truth: Ints, weights: Floats, kappa: float, rng: np.random.Generator) -> CrowdLabels:
+    """Two labels with errors that depend on the text: as many of each label are wrong as the ``kappa`` asks for, drawn
+    without replacement by ``weights`` (n,), which must not be negative.
 
     If m of each label are wrong, each label keeps its share P, agreement is 1 − 2m/n, and kappa is
     1 − m / (n P (1 − P)).
@@ -50,9 +54,25 @@ def hard_crowd(truth: Ints, uncertainty: Floats, kappa: float, rng: np.random.Ge
     for label in (0, 1):
         own = np.flatnonzero(truth == label)
         # The largest of u^(1/w) are a draw by weight without replacement (Efraimidis & Spirakis 2006).
-        keys = np.log(rng.random(len(own))) / np.maximum(uncertainty[own], 1e-12)
+        keys = np.log(rng.random(len(own))) / np.maximum(weights[own], 1e-12)
         labels[own[np.argsort(-keys, kind="stable")[:wrong]]] = 1 - label
     return CrowdLabels(labels, cohen_kappa(labels, truth), real=False)
+
+
+def hardness(p: Floats) -> Floats:
+    """Weights p(1 − p) of errors where a text is hard, whatever its label; ``p`` (n,) is the chance of label 1."""
+    return np.asarray(p * (1 - p))
+
+
+def likeness(p: Floats, truth: Ints) -> Floats:
+    """Weights of errors where a text looks as if it had the other label: exp(``LIKENESS`` · r), r from 0 to 1 being
+    the text's rank among those of its own label by the chance of the other one; ``p`` (n,) is that of label 1."""
+    weights = np.empty(len(p))
+    for label in (0, 1):
+        own = np.flatnonzero(truth == label)
+        other = p[own] if label == 0 else -p[own]
+        weights[own] = np.exp(LIKENESS * rankdata(other) / len(own))
+    return weights
 
 
 def matched_crowd(data: Data, crowd: Data) -> CrowdLabels | None:

@@ -173,14 +173,18 @@ class Trial:
         split = split_round(done.groups, before, new, drawn, share, rng, mode=mode)
         done.split = np.concatenate([done.split, split])
 
-    def _train(self, number: int, seed: int) -> None:
-        """Fine-tune on all fine-tuning labels so far, ordered by item as in a round, and label everything again."""
+    def fine_tuning_labels(self, seed: int) -> TrainingSet:
+        """Those of all rounds so far, ordered by item as in a round."""
         done, trained = self._done, self._done.trained()
         order = np.argsort(done.items[trained], kind="stable")
         rows = done.items[trained][order]
         soft = np.array(done.shares)[trained][order]
         labels, groups = done.labels[trained][order], done.groups[trained][order]
-        train = training_set(self._scenario, rows, labels, groups, seed, soft)
+        return training_set(self._scenario, rows, labels, groups, seed, soft)
+
+    def _train(self, number: int, seed: int) -> None:
+        """Fine-tune on all fine-tuning labels so far, and label everything again."""
+        train = self.fine_tuning_labels(seed)
         fitted = engine(self._engine).fit(train, self._scenario.data.n_labels, self._config, seed, self._runtime)
         self._scores, self._models[number] = predict(fitted, self._scenario)
 

