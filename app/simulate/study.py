@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from functools import lru_cache
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from app.ml.prelabel import Runtime
@@ -40,7 +41,7 @@ def _run_waiting(
     for file in dict.fromkeys(job.data for job in jobs):
         data_embeddings(load_data(file), options.encoder, runtime)  # once, with all threads, before the processes start
     start = get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=start, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(workers, mp_context=start, initializer=_begin_worker) as pool:
         running: dict[Future[dict[str, Any]], Job] = {
             pool.submit(_run_and_store, job, options, runtime.cache_dir, folder / _file_name(job, options)): job
             for job in jobs
@@ -95,11 +96,19 @@ def _code_digest(module: str) -> str:
     return seen.hexdigest()
 
 
-def _one_thread() -> None:
+def _begin_worker() -> None:
     """One process a core is faster than one process with all threads, and its sums do not depend on the machine."""
     from threadpoolctl import threadpool_limits
 
+    Thread(target=_end_with_parent, daemon=True).start()
     threadpool_limits(1)
     from app.ml.encoders import set_threads
 
     set_threads(1)
+
+
+def _end_with_parent() -> None:
+    """A study that is killed can't tell its workers, and theirs may be a run of an hour."""
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)

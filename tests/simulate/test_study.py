@@ -1,6 +1,9 @@
 """Whole simulated projects, their storage and what is said of them."""
 
 import json
+import signal
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -195,3 +198,27 @@ def test_the_code_is_part_of_what_a_run_is_kept_under(files: list[str], monkeypa
     monkeypatch.setattr(study, "_code_digest", lambda module: "other")
     assert study._file_name(job, OPTIONS) != before
     assert conditions.SAMPLE == ""
+
+
+_KILLED_WHILE_A_WORKER_IS_BUSY = """
+import os, signal, time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from app.simulate.study import _begin_worker
+
+if __name__ == "__main__":
+    pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_begin_worker)
+    print(pool.submit(os.getpid).result(), flush=True)
+    pool.submit(time.sleep, 600)
+    time.sleep(1)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_worker_does_not_outlive_a_study_that_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "killed.py"
+    script.write_text(_KILLED_WHILE_A_WORKER_IS_BUSY, "utf-8")
+    # The pipe ends, and with it the wait, when nobody holds it any more: the worker does as long as it lives.
+    ended = subprocess.run([sys.executable, str(script)], stdout=subprocess.PIPE, check=False, timeout=120)
+    assert ended.returncode == -signal.SIGKILL
+    assert int(ended.stdout)
