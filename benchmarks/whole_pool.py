@@ -85,8 +85,8 @@ def _ours(given: argparse.Namespace, seed: int, machine: Runtime) -> Line:
     n = scenario.n_pool
     scores = fitted.predict_proba(scenario.data.texts[n:], scenario.embeddings[n:])
     found = measure(fitted.labels(scores), scenario.hold_out_truth)
-    return {"training": len(train), "measured": asdict(found), "label_kappa": last.internal["value"],
-            "by_linear": asdict(last.hold_out)}  # fmt: skip
+    return {"positive": float((scenario.data.truth == 1).mean()), "training": len(train), "measured": asdict(found),
+            "label_kappa": last.internal["value"], "by_linear": asdict(last.hold_out)}  # fmt: skip
 
 
 def _scenario(given: argparse.Namespace, seed: int, machine: Runtime) -> Scenario:
@@ -119,7 +119,7 @@ def table(lines: list[Line]) -> list[str]:
             continue
         ours = runs.get((data, name, prevalence, OURS), {})
         if seeds := sorted(set(ours) & set(crowds)):
-            where = f"{data}, {float(prevalence):.0%}"
+            where = f"{data}, {ours[seeds[0]]['positive']:.0%}"
             rows.append(_row(where, name, kind, [ours[seed] for seed in seeds], [crowds[seed] for seed in seeds]))
     return rows
 

@@ -5,7 +5,7 @@ from benchmarks.whole_pool import table
 
 def line(kind, seed, kappa, *, training=400, label_kappa=0.6):
     about = {"data": "d", "engine": "encoder", "prevalence": 0.01, "labels_by": kind, "seed": seed}
-    return about | {"training": training, "label_kappa": label_kappa, "measured": {"kappa": kappa}}
+    return about | {"positive": 0.01, "training": training, "label_kappa": label_kappa, "measured": {"kappa": kappa}}
 
 
 def test_a_row_is_of_the_seeds_that_have_both_models_and_says_how_many():
