@@ -9,9 +9,9 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +29,9 @@ BATCH = 64
 # A batch ends where the length changes once it holds this many: rows of one length need no padding and no mask.
 _ENOUGH = 32
 _BATCH_TOKENS = 8192
-# Tokens of this many texts are held at once, so that memory does not grow with the pool.
+# Tokens of so many texts are held at once, so that memory does not grow with the pool. The first are few, so that the
+# cores need not wait for long; all others are tokenised while the texts before them are encoded.
+_FIRST_WINDOW = 1024
 _WINDOW = 16_384
 _MAX_TOKENS = 512
 _POOLINGS = ("mean", "cls", "max")
@@ -56,9 +58,14 @@ class Backbone:
 
     def tokenise(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text with the special tokens, cut at ``layout.max_tokens``."""
+        if not len(texts):
+            return []
         if self.layout.lower_case:
             texts = [text.lower() for text in texts]
-        encoded = self.tokenizer(list(texts), truncation=True, max_length=self.layout.max_tokens)
+        encoded = self.tokenizer(
+            list(texts), truncation=True, max_length=self.layout.max_tokens,
+            return_attention_mask=False, return_token_type_ids=False,
+        )  # fmt: skip
         return encoded["input_ids"]  # type: ignore[no-any-return]
 
     def vectors(self, rows: Sequence[Sequence[int]]) -> Any:
@@ -103,10 +110,10 @@ class Encoder:
 
     def _encoded(self, texts: Sequence[str]) -> Iterator[tuple[list[int], npt.NDArray[np.float32]]]:
         """Places in ``texts`` and their vectors, as batches are done; never more than two a core are waiting."""
-        with _one_core_each(self.backbone) as (pool, cores):
+        with _one_core_each(self.backbone) as (pool, cores), closing(self._batches(texts)) as batches:
             running: set[Future[tuple[list[int], npt.NDArray[np.float32]]]] = set()
             try:
-                for places, rows in self._batches(texts):
+                for places, rows in batches:
                     running.add(pool.submit(self._run, places, rows))
                     if len(running) >= 2 * cores:
                         finished, running = wait(running, return_when=FIRST_COMPLETED)
@@ -121,13 +128,24 @@ class Encoder:
         with torch.inference_mode():
             return places, self.backbone.vectors(rows).cpu().numpy()
 
-    def _batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[list[int]]]]:
+    def _batches(self, texts: Sequence[str]) -> Generator[tuple[list[int], list[list[int]]], None, None]:
         """Longest first within a window: the largest batch comes first, so memory that does not suffice fails early."""
-        for start in range(0, len(texts), _WINDOW):
-            tokens = self.backbone.tokenise(texts[start : start + _WINDOW])
+        for start, tokens in self._tokenised(texts):
             order = sorted(range(len(tokens)), key=lambda place: -len(tokens[place]))
             for chosen in _cut(order, [len(tokens[place]) for place in order]):
                 yield [start + place for place in chosen], [tokens[place] for place in chosen]
+
+    def _tokenised(self, texts: Sequence[str]) -> Iterator[tuple[int, list[list[int]]]]:
+        """Windows of ``texts``, each by its start and its token rows; the next one is made ahead."""
+        starts = [0, *range(_FIRST_WINDOW, len(texts), _WINDOW)]
+        ends = [*starts[1:], len(texts)]
+        with ThreadPoolExecutor(1) as reader:
+            ahead = reader.submit(self.backbone.tokenise, texts[: ends[0]])
+            for place, start in enumerate(starts):
+                tokens = ahead.result()
+                if place + 1 < len(starts):
+                    ahead = reader.submit(self.backbone.tokenise, texts[ends[place] : ends[place + 1]])
+                yield start, tokens
 
 
 def _cut(order: list[int], lengths: list[int]) -> Iterator[list[int]]:

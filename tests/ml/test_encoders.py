@@ -78,6 +78,28 @@ def test_vectors_do_not_depend_on_the_number_of_threads_which_encoding_leaves_as
     assert np.array_equal(found[1], found[3])
 
 
+def test_texts_of_several_windows_keep_their_order_and_a_tokeniser_that_fails_ends_the_work(exact, monkeypatch):
+    monkeypatch.setattr("app.ml.encoders._FIRST_WINDOW", 5)
+    monkeypatch.setattr("app.ml.encoders._WINDOW", 7)
+    texts = [f"{text[:60]} {number}" for number, text in enumerate(TEXTS[:33])]
+    windows = list(exact._tokenised(texts))
+    assert [start for start, _ in windows] == [0, 5, 12, 19, 26]
+    assert [row for _, rows in windows for row in rows] == exact.backbone.tokenise(texts)
+    assert np.allclose(exact.encode(texts), np.concatenate([exact.encode([text]) for text in texts]), atol=1e-5)
+
+    tokenise, running = type(exact.backbone).tokenise, threading.active_count()
+
+    def fail(self, part):
+        if texts[19] in part:
+            raise ValueError("no such token")
+        return tokenise(self, part)
+
+    monkeypatch.setattr(type(exact.backbone), "tokenise", fail)
+    with pytest.raises(ValueError, match="no such token"):
+        exact.encode(texts)
+    assert threading.active_count() == running
+
+
 def test_a_failure_in_a_batch_ends_the_work_and_leaves_no_thread(exact, monkeypatch):
     def fail(self, rows):
         raise MemoryError("too much")
