@@ -111,7 +111,7 @@ def _optimiser(backbone: Backbone, recipe: Recipe, steps: int) -> tuple[Any, Any
     optimiser = torch.optim.AdamW([
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ], lr=recipe.learning_rate)  # fmt: skip
+    ], lr=recipe.learning_rate, fused=True)  # fmt: skip
     rising = max(1, int(steps * _WARMUP))
 
     def rate(step: int) -> float:
