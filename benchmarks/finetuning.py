@@ -6,8 +6,9 @@
 Half of the labels are of items drawn at random and half of items between whose labels the few-shot pre-labeller is
 least sure, so that the training set is no picture of the pool, as in a round. Pool, hold-out, pre-labeller and
 answers are those of ``linecall simulate``. SetFit's environment is its own (setfit 1.1 needs older transformers);
-without ``--setfit-python`` it is left out, and the output says so. Log loss and calibration error (ten bins of equal
-width, label 1) are about the hold-out, which has the pool's share of positives.
+without ``--setfit-python`` it is left out, and the output says so. Ranking is average precision, which no threshold
+touches: SetFit cuts at .5, ours where kappa over the pool should be best. Log loss and calibration error (ten bins of
+equal width, label 1) are about the hold-out, which has the pool's share of positives.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score
 
 from app.config import Settings
 from app.curation.agreement import cohen_kappa
@@ -145,13 +147,16 @@ def main() -> None:
         ways["setfit"] = setfit(given.setfit_python, machine)
     else:
         print("SetFit is skipped: --setfit-python names no interpreter.")
-    print(f"{'data':<18}{'labels':>7}  {'way':<13}{'kappa':>14}{'log loss':>10}{'ECE':>7}{'seconds':>9}", flush=True)
+    print(
+        f"{'data':<18}{'labels':>7}  {'way':<13}{'kappa':>14}{'ranking':>9}{'log loss':>10}{'ECE':>7}{'seconds':>9}",
+        flush=True,
+    )
     for file in given.data:
         _compare(file, ways, given, machine)
 
 
 def _compare(file: str, ways: dict[str, Way], given: argparse.Namespace, machine: Runtime) -> None:
-    found: dict[tuple[int, str], list[tuple[float, float, float, float]]] = defaultdict(list)
+    found: dict[tuple[int, str], list[tuple[float, ...]]] = defaultdict(list)
     sizes = [int(size) for size in given.labels.split(",")]
     for size, task in tasks(file, sizes, given.seeds, given.hold_out, machine):
         for name, way in ways.items():
@@ -159,16 +164,18 @@ def _compare(file: str, ways: dict[str, Way], given: argparse.Namespace, machine
             scores, labels = way(task)
             seconds = time.perf_counter() - begun
             kappa = cohen_kappa(labels, task.truth)
-            figures = (kappa, log_loss(scores, task.truth), calibration_error(scores, task.truth), seconds)
+            ranking = float(average_precision_score(task.truth, scores))
+            figures = (kappa, ranking, log_loss(scores, task.truth), calibration_error(scores, task.truth), seconds)
             found[size, name].append(figures)
-            print(f"  seed {task.seed}, {size} labels, {name}: {kappa:.3f}", file=sys.stderr, flush=True)
+            print(f"  seed {task.seed}, {size} labels, {name}: kappa {kappa:.3f}, average precision {ranking:.3f}, "
+                  f"{seconds:.0f} s", file=sys.stderr, flush=True)  # fmt: skip
     for (size, name), rows in sorted(found.items(), key=lambda one: one[0][0]):
         mean, n = np.nanmean(rows, axis=0), len(rows)
         error = f" ±{np.nanstd([row[0] for row in rows], ddof=1) / n**0.5:.3f}" if n > 1 else ""
         kappa_text = f"{mean[0]:.3f}{error}"
         title = Path(file).name.partition(".")[0]
-        print(f"{title:<18}{size:>7}  {name:<13}{kappa_text:>14}{mean[1]:>10.3f}{mean[2]:>7.3f}{mean[3]:>9.1f}",
-              flush=True)  # fmt: skip
+        print(f"{title:<18}{size:>7}  {name:<13}{kappa_text:>14}{mean[1]:>9.3f}{mean[2]:>10.3f}{mean[3]:>7.3f}"
+              f"{mean[4]:>9.1f}", flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":
