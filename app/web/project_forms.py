@@ -120,7 +120,8 @@ METHOD = (
     FieldWords(
         "engine",
         "What learns",
-        "Logistic regression on embeddings takes seconds. Fine-tuning an encoder takes minutes and can learn more. "
+        "Logistic regression on embeddings takes seconds. Fine-tuning an encoder takes minutes; from some 400 labels "
+        "it learnt more on each of the three public sets where both were tried. "
         "Fine-tuning a language model, which reads the guideline too, takes a GPU or hours.",
         "Choose one of the list.",
         "choice",
