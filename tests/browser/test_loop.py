@@ -74,7 +74,7 @@ def site(tmp_path):
         yield links
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=120)
 
 
 def _people_and_pool(url: str, base: str) -> dict[str, str]:
@@ -166,7 +166,7 @@ def test_an_admin_starts_a_round_two_experts_finish_it_and_the_chart_shows_a_poi
     ben = signed_in(chrome, site["ben"])
     ben.goto(site["project"] + "/label")
     ben.locator("#answer").wait_for(
-        state="visible", timeout=120_000
+        state="visible", timeout=300_000
     )  # the queue fills by itself when the round is ready
     assert label_everything(ben, site["project"]) == 16
 
@@ -179,7 +179,7 @@ def test_an_admin_starts_a_round_two_experts_finish_it_and_the_chart_shows_a_poi
             break
         admin.wait_for_timeout(500)
         admin.reload()
-    admin.locator(".vega-embed .marks").first.wait_for(timeout=20_000)
+    admin.locator(".vega-embed .marks").first.wait_for(timeout=120_000)
     assert "Model–human alignment" in admin.inner_text("main")
     assert re.search(r"n = \d+", admin.inner_text("main"))
     assert [ben.problems, cleo.problems, admin.problems] == [[], [], []]

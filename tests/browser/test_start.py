@@ -90,7 +90,7 @@ def drop_the_pool(page):
     expect(page.get_by_label("The text")).to_have_value("ad")
     page.get_by_label("Your own id").select_option("ref")
     page.get_by_role("button", name="Import").click()
-    expect(page.get_by_role("heading", name=re.compile("What is in the pool"))).to_be_visible(timeout=30_000)
+    expect(page.get_by_role("heading", name=re.compile("What is in the pool"))).to_be_visible(timeout=120_000)
     assert "English" in page.inner_text("main")
     page.get_by_role("link", name="Back to the guided start").or_(
         page.get_by_role("button", name="Back to the guided start")
@@ -107,7 +107,7 @@ def drop_the_baseline(page):
     page.get_by_label("The text or the id").select_option("ref")
     expect(page.get_by_label("Other names for the labels")).to_have_value("0 = Honest\n1 = Clickbait")
     page.get_by_role("button", name="Match the labels").click()
-    expect(page.get_by_text("No item of the pool has this id.")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("No item of the pool has this id.")).to_be_visible(timeout=120_000)
     page.get_by_role("button", name="Back to the guided start").click()
     expect(page.locator("#baseline .guide-summary")).to_have_text("80 items from crowd.csv")
 

@@ -74,7 +74,7 @@ def site(tmp_path, monkeypatch):
         yield url
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=120)
 
 
 def wait_until_it_answers(port: int, process: subprocess.Popen, log: Path) -> None:

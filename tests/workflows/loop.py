@@ -41,7 +41,7 @@ SETTINGS = {
     "overlap": 2,
     "prelabel": {"provider": "few_shot", "prior": {"clickbait": 0.5}},
 }
-_LONGEST = 60.0
+_LONGEST = 180.0
 
 
 def ads(start: int, stop: int) -> list[str]:

@@ -92,7 +92,7 @@ def nursery(tmp_path_factory):
     assert ready, "the nursery did not start"
     yield Nursery(process, cache)
     process.stdin.close()
-    process.wait(timeout=10)
+    process.wait(timeout=60)
 
 
 @dataclass
@@ -149,7 +149,7 @@ class House:
     def acted(self) -> int:
         return len(self.markers())
 
-    def wait_for_line(self, pattern: str, seconds: float = 30) -> None:
+    def wait_for_line(self, pattern: str, seconds: float = 120) -> None:
         until = time.monotonic() + seconds
         while not any(re.fullmatch(pattern, line) for line in self.lines()):
             assert time.monotonic() < until, f"no line {pattern} in {self.lines()}\n{self.errors()}"
