@@ -49,7 +49,7 @@ def test_a_text_is_hard_where_a_model_is_least_sure() -> None:
 def test_errors_are_likelier_the_more_a_text_looks_like_the_other_label(rows: list[tuple[float, int]]) -> None:
     p, truth = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
     weights = likeness(p, truth)
-    for label, other in ((0, p), (1, 1 - p)):
+    for label, other in ((0, p), (1, -p)):  # 1 − p would round p that are nearly 0 together
         own = truth == label
         order = np.argsort(other[own], kind="stable")
         assert (np.diff(weights[own][order]) >= 0).all()
