@@ -14,32 +14,25 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from app.config import Settings
 from app.ml.prelabel import Runtime
 from app.simulate.conditions import StudyOptions, data_embeddings, load_data
-from app.simulate.crowd import hardness, likeness, matched_crowd
+from app.simulate.crowd import chance, hardness, likeness, matched_crowd
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
-def chance(x: NDArray[np.floating], labels: NDArray[np.integer], seed: int, *, folds: int = 2) -> Floats:
-    """(n,) chance of label 1 by models that have not seen the row."""
-    parts = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    model = LogisticRegression(C=10.0, max_iter=1000)
-    return np.asarray(cross_val_predict(model, x, labels, cv=parts, method="predict_proba")[:, 1])
-
-
 def told_apart(x: NDArray[np.floating], truth: Ints, wrong: Bools, seed: int) -> list[float]:
     """AUC by the score of true label 0 and 1, then by a model of the errors."""
     p, own = chance(x, truth, seed), [truth == label for label in (0, 1)]
     by_score = [roc_auc_score(wrong[own[0]], p[own[0]]), roc_auc_score(wrong[own[1]], -p[own[1]])]
-    by_errors = [roc_auc_score(wrong[part], chance(x[part], wrong[part].astype(int), seed, folds=5)) for part in own]
+    by_errors = [
+        roc_auc_score(wrong[part], chance(x[part], wrong[part].astype(np.int64), seed, folds=5)) for part in own
+    ]
     return [*by_score, *by_errors]
 
 

@@ -19,7 +19,7 @@ from app.curation.strategies import STRATEGIES, Strategy
 from app.errors import InvalidInput
 from app.ml.classifiers import engine
 from app.ml.prelabel import Runtime
-from app.simulate.crowd import CrowdLabels, hardness, likeness, matched_crowd, simulated_crowd, swayed_crowd
+from app.simulate.crowd import CrowdLabels, chance, hardness, likeness, matched_crowd, simulated_crowd, swayed_crowd
 from app.simulate.data import Data, read_data, sample_data
 from app.simulate.scenario import Scenario, ScenarioOptions, build_scenario, prevalence_kept
 from app.simulate.trial import Trial, measure, predict, training_set
@@ -139,23 +139,10 @@ def _crowd(options: StudyOptions, scenario: Scenario, seed: int) -> CrowdLabels:
         return matched
     rng = np.random.default_rng([seed, 5])
     if options.crowd_errors != ANYWHERE and pool.n_labels == 2:
-        p = _chance(scenario, seed)
+        p = chance(scenario.embeddings[: scenario.n_pool], pool.truth, seed)
         weights = hardness(p) if options.crowd_errors == HARD else likeness(p, pool.truth)
         return swayed_crowd(pool.truth, weights, options.baseline_kappa, rng)
     return simulated_crowd(pool.truth, options.baseline_kappa, rng)
-
-
-def _chance(scenario: Scenario, seed: int) -> NDArray[np.float64]:
-    """p of label 1 of each pool item by a logistic regression on the true labels of the other half of the pool."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedKFold, cross_val_predict
-
-    halves = StratifiedKFold(2, shuffle=True, random_state=seed)
-    model = LogisticRegression(C=10.0, max_iter=1000)
-    p = cross_val_predict(
-        model, scenario.embeddings[: scenario.n_pool], scenario.pool_truth, cv=halves, method="predict_proba"
-    )
-    return np.asarray(p[:, 1], dtype=np.float64)
 
 
 @lru_cache(maxsize=2)

@@ -1,6 +1,7 @@
 """The baseline condition's labels: a crowd's, real or with errors at a stated kappa."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,17 @@ def swayed_crowd(truth: Ints, weights: Floats, kappa: float, rng: np.random.Gene
         keys = np.log(rng.random(len(own))) / np.maximum(weights[own], 1e-12)
         labels[own[np.argsort(-keys, kind="stable")[:wrong]]] = 1 - label
     return CrowdLabels(labels, cohen_kappa(labels, truth), real=False)
+
+
+def chance(embeddings: NDArray[np.floating[Any]], labels: Ints, seed: int, *, folds: int = 2) -> Floats:
+    """(n,) p of label 1 of two by logistic regressions on the labels of the other folds."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+    parts = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    model = LogisticRegression(C=10.0, max_iter=1000)
+    p = cross_val_predict(model, embeddings, labels, cv=parts, method="predict_proba")
+    return np.asarray(p[:, 1], dtype=np.float64)
 
 
 def hardness(p: Floats) -> Floats:

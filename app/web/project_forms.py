@@ -121,7 +121,7 @@ METHOD = (
         "engine",
         "What learns",
         "Logistic regression on embeddings takes seconds. Fine-tuning an encoder takes minutes; from some 400 labels "
-        "it learnt more on each of the three public sets where both were tried. "
+        "it learnt more in every run on three public sets, one or two runs on each. "
         "Fine-tuning a language model, which reads the guideline too, takes a GPU or hours.",
         "Choose one of the list.",
         "choice",
