@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from hypothesis import settings as hypothesis_settings
 
 # Before anything of ours or numpy is imported: the developer's own settings must not reach a test, no test may
@@ -20,6 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from app.db.engine import Database
 from app.db.tables import Base
+from app.services import passwords
 from tests import postgres
 
 hypothesis_settings.register_profile("ci", deadline=None, derandomize=True, database=None)
@@ -100,6 +102,16 @@ def chromium() -> str:
     if path is None:
         pytest.skip(_NO_BROWSER)
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_hasher() -> Iterator[PasswordHasher]:
+    """The product's way to hash passwords. Tests hash in a hundredth of its time: it is slow by design, and hundreds of
+    them sign three people in."""
+    own = passwords._hasher
+    passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    yield own
+    passwords._hasher = own
 
 
 @pytest.fixture(scope="session")

@@ -101,7 +101,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         lifespan=_lifespan(database if ours else None),
         dependencies=[Depends(refuse_odd_address), Depends(speak_the_readers_language), Depends(refuse_forgery)],
     )
-    app.state.settings, app.state.database, app.state.sign_in_limit = settings, database, SignInLimit()
+    attach(app, settings, database)
     for router in ROUTERS:
         app.include_router(router, include_in_schema=False)
     for router in API_ROUTERS:
@@ -109,10 +109,15 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.mount("/static", VersionedFiles(directory=resource("static")), name="static")
     app.state.paths = _paths(ROUTERS)
     errors.install(app)
-    app.add_middleware(BodyLimit, settings=settings)
+    app.add_middleware(BodyLimit)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
-    app.add_middleware(SecurityHeaders, https=settings.cookies_are_secure)
+    app.add_middleware(SecurityHeaders)
     return app
+
+
+def attach(app: FastAPI, settings: Settings, database: Database) -> None:
+    """What every request is answered from. Nothing else in an application belongs to one installation."""
+    app.state.settings, app.state.database, app.state.sign_in_limit = settings, database, SignInLimit()
 
 
 def _lifespan(to_dispose: Database | None) -> Callable[[FastAPI], Any]:

@@ -252,17 +252,19 @@ def add_headers(headers: MutableHeaders, *, https: bool) -> None:
 class SecurityHeaders:
     """Adds the headers to every response but the last-resort error page, which adds them itself."""
 
-    def __init__(self, app: ASGIApp, *, https: bool) -> None:
-        self._app, self._https = app, https
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
 
+        https = _settings(scope).cookies_are_secure
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                add_headers(MutableHeaders(scope=message), https=self._https)
+                add_headers(MutableHeaders(scope=message), https=https)
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
@@ -275,16 +277,16 @@ class BodyLimit:
     that bound makes us look whether the cookie or the token is anybody's: a made-up one lifts nothing.
     """
 
-    def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._most = settings.max_upload_mb * 1024 * 1024
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in SAFE_METHODS:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        most = min(self._most, MOST_SIGNED_OUT_BYTES)
+        limit = _settings(scope).max_upload_mb * 1024 * 1024
+        most = min(limit, MOST_SIGNED_OUT_BYTES)
         announced, received = _announced(request), 0
 
         async def counted() -> Message:
@@ -292,14 +294,19 @@ class BodyLimit:
             message = await receive()
             received += len(message.get("body", b""))
             size = max(announced, received)
-            if most < size <= self._most and await run_in_threadpool(_is_somebody, request):
-                most = self._most
+            if most < size <= limit and await run_in_threadpool(_is_somebody, request):
+                most = limit
             if size > most:
                 # An HTTPException, because FastAPI turns any other error that reading raises into "400".
                 raise HTTPException(413, f"The request is larger than the {_size(most)} that are allowed.")
             return message
 
         await self._app(scope, counted, send)
+
+
+def _settings(scope: Scope) -> Settings:
+    settings: Settings = scope["app"].state.settings
+    return settings
 
 
 def _announced(request: Request) -> int:

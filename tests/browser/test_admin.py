@@ -10,7 +10,6 @@ from sqlalchemy import select
 from app.db.base import utcnow
 from app.db.tables import ModelVersion, Prediction, Project, Round, RoundItem
 from app.services import accounts
-from tests.browser.test_desk import backend, browser, site  # noqa: F401 - fixtures
 from tests.services.alignment_factories import History, make_history
 from tests.services.map_factories import draw_map
 
@@ -18,7 +17,7 @@ pytestmark = [pytest.mark.browser]
 
 
 @pytest.fixture
-def history(site) -> History:  # noqa: F811
+def history(site) -> History:
     """Two finished rounds; the newest model has labelled what they chose."""
     with site.db.write() as session:
         admin = accounts.create_user(session, email="alma@example.org", name="Alma")
@@ -45,7 +44,7 @@ def history(site) -> History:  # noqa: F811
 
 
 @pytest.fixture
-def admin(browser, site, history):  # noqa: F811
+def admin(browser, site, history):
     context = browser.browser.new_context(accept_downloads=True)
     context.add_cookies([{"name": "linecall", "value": site.admin_token, "url": site.base}])
     page = context.new_page()
@@ -56,7 +55,7 @@ def admin(browser, site, history):  # noqa: F811
     context.close()
 
 
-def test_the_chart_is_drawn_and_taken_away_as_a_picture(admin, site, history, tmp_path):  # noqa: F811
+def test_the_chart_is_drawn_and_taken_away_as_a_picture(admin, site, history, tmp_path):
     admin.goto(f"{site.base}/p/{history.slug}/alignment")
     admin.locator("[data-chart] canvas").wait_for()
     for kind, magic in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
@@ -68,7 +67,7 @@ def test_the_chart_is_drawn_and_taken_away_as_a_picture(admin, site, history, tm
         assert download.value.suggested_filename == f"{history.slug}-alignment.{kind.lower()}"
 
 
-def test_a_count_leads_to_its_items_and_an_item_to_its_history(admin, site, history):  # noqa: F811
+def test_a_count_leads_to_its_items_and_an_item_to_its_history(admin, site, history):
     admin.goto(f"{site.base}/p/{history.slug}/alignment")
     table = admin.get_by_role("region", name="Confusion of model and consensus")
     link = table.get_by_role("link").first
@@ -84,7 +83,7 @@ def test_a_count_leads_to_its_items_and_an_item_to_its_history(admin, site, hist
     assert "text number 3" in admin.locator(".browse-items > li").first.inner_text()
 
 
-def test_the_report_goes_as_one_file_that_loads_nothing(admin, site, history, tmp_path):  # noqa: F811
+def test_the_report_goes_as_one_file_that_loads_nothing(admin, site, history, tmp_path):
     admin.goto(f"{site.base}/p/{history.slug}/report")
     with admin.expect_download() as download:
         admin.get_by_role("button", name="Download as one file").click()
@@ -96,7 +95,7 @@ def test_the_report_goes_as_one_file_that_loads_nothing(admin, site, history, tm
     assert admin.locator("svg circle").first.evaluate("node => getComputedStyle(node).fill") != "rgb(0, 0, 0)"
 
 
-def test_an_admin_pauses_a_round_and_takes_it_up_again(admin, site):  # noqa: F811
+def test_an_admin_pauses_a_round_and_takes_it_up_again(admin, site):
     with site.db.write() as session:
         project_id = session.scalars(select(Project.id).where(Project.slug == "ads")).one()
         session.scalars(select(Round).where(Round.project_id == project_id)).one().review_opened_at = utcnow()
@@ -114,7 +113,7 @@ def test_an_admin_pauses_a_round_and_takes_it_up_again(admin, site):  # noqa: F8
 
 
 @pytest.fixture
-def mapped(site, history):  # noqa: F811
+def mapped(site, history):
     """Both finished rounds are drawn, the second on both sides."""
     with site.db.write() as session:
         for round_ in session.scalars(select(Round).where(Round.project_id == history.project_id)):
@@ -125,7 +124,7 @@ def mapped(site, history):  # noqa: F811
                 draw_map(session, round_, side="after", pairs=2, version=2)
 
 
-def test_the_map_is_walked_by_round_read_with_the_pointer_and_taken_away(admin, site, history, mapped, tmp_path):  # noqa: F811
+def test_the_map_is_walked_by_round_read_with_the_pointer_and_taken_away(admin, site, history, mapped, tmp_path):
     admin.goto(f"{site.base}/p/{history.slug}/alignment")
     admin.get_by_role("link", name="the map", exact=True).click()
     admin.get_by_text("Labels of model version 2.").wait_for()
@@ -154,7 +153,7 @@ def test_the_map_is_walked_by_round_read_with_the_pointer_and_taken_away(admin, 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
-def test_axe_finds_nothing_and_nothing_sticks_out(admin, site, history, mapped, scheme, width):  # noqa: F811
+def test_axe_finds_nothing_and_nothing_sticks_out(admin, site, history, mapped, scheme, width):
     admin.emulate_media(color_scheme=scheme)
     admin.set_viewport_size({"width": width, "height": 900})
     with site.db.read() as session:

@@ -30,8 +30,7 @@ from app.services import accounts, dry_runs, projects, workers
 from app.workflows import hooks
 from app.workflows.context import WorkerContext
 from app.workflows.trained import Answering
-from tests.browser.test_desk import Site
-from tests.browser.test_loop import FLAGS
+from tests.browser.site import Site
 from tests.factories import make_items, make_member
 from tests.services.alignment_factories import History, make_history
 from tests.services.map_factories import draw_map
@@ -67,11 +66,9 @@ class Office:
 
 
 @pytest.fixture(scope="module")
-def office(tmp_path_factory, chromium):
-    from playwright.sync_api import sync_playwright
-
+def office(tmp_path_factory, migrated, chrome):
     folder = tmp_path_factory.mktemp("office")
-    site = Site(folder, LINECALL_WEBHOOK_PRIVATE_ADDRESSES="true")
+    site = Site(folder, migrated, LINECALL_WEBHOOK_PRIVATE_ADDRESSES="true")
     with site.db.write() as session:
         admin_id = accounts.create_user(session, email="alma@example.org", name="Alma").id
         token = accounts.start_session(session, admin_id, days=1)
@@ -80,10 +77,7 @@ def office(tmp_path_factory, chromium):
     settings = Settings(data_dir=folder, webhook_private_addresses=True)
     furnish(site.db, history, ArtifactStore(settings.resolved_artifacts_url))
     site.start()
-    with sync_playwright() as playwright:
-        chrome = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield Office(site, settings, history, admin_id, token, chrome)
-        chrome.close()
+    yield Office(site, settings, history, admin_id, token, chrome)
     site.kill()
     site.db.dispose()
 

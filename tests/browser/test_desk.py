@@ -1,128 +1,14 @@
 """The labelling page as an expert lives with it: no network, a dead server, two tabs, an expired sign-in, a phone."""
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-from contextlib import closing
-from pathlib import Path
-
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from sqlalchemy import delete, func, select
 
-from app.db.engine import Database
-from app.db.migrate import upgrade
 from app.db.tables import Annotation, Assignment, BoundaryPair, Project, UserSession
-from app.services import accounts, invitations, projects
-from tests.browser.test_loop import FLAGS
-from tests.factories import make_items
-from tests.services.review_factories import add_round
+from app.services import accounts, invitations
+from tests.browser.site import HOSTILE, TEXTS, all_sent, shown
 
 pytestmark = [pytest.mark.browser]
-ROOT = Path(__file__).resolve().parents[2]
-LONG = "A long clause. " * 400
-ARABIC = "هذا نص عربي قصير"
-HOSTILE = '<img src=x onerror="document.title=1">'
-TEXTS = [f"Text number {n} to judge" for n in range(8)] + [LONG, ARABIC, HOSTILE] + [f"Last {n}" for n in range(9)]
-
-
-@pytest.fixture
-def backend() -> str:
-    return "sqlite"
-
-
-class Site:
-    """A web process that can be killed and started again, one expert, and an open review of twenty texts."""
-
-    def __init__(self, folder: Path, **settings: str) -> None:
-        with closing(socket.socket()) as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.folder, self.base = folder, f"http://127.0.0.1:{self.port}"
-        self.settings = {"LINECALL_DATA_DIR": str(folder)} | settings
-        url = f"sqlite:///{folder / 'linecall.sqlite'}"
-        upgrade(url)
-        self.db = Database(url)
-        with self.db.write() as session:
-            project = projects.create_project(
-                session, name="Ads", labels=["Honest", "Bait"], guideline="Is it **bait**?"
-            )
-            items = make_items(session, project, TEXTS)
-            self.round_id = add_round(session, project, [item.id for item in items], overlap=1).id
-            self.items = [item.id for item in items]
-            user = accounts.create_user(session, email="ben@example.org", name="Ben")
-            accounts.add_member(session, project.id, user.id, "expert")
-            self.user_id = user.id
-        self.desk = f"{self.base}/p/ads/label"
-        self.process: subprocess.Popen | None = None
-
-    def start(self) -> None:
-        log = (self.folder / "log.txt").open("a")
-        command = [sys.executable, "-m", "uvicorn", "--factory", "app.web.main:create_app", "--port", str(self.port)]
-        environment = os.environ | self.settings
-        self.process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
-        for _ in range(1200):
-            with closing(socket.socket()) as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.05)
-        raise AssertionError((self.folder / "log.txt").read_text())
-
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def cookie(self) -> dict[str, str]:
-        with self.db.write() as session:
-            token = accounts.start_session(session, self.user_id, days=1)
-        return {"name": "linecall", "value": token, "url": self.base}
-
-    def answers(self) -> list[tuple[int, str, int | None]]:
-        with self.db.read() as session:
-            rows = session.execute(
-                select(Annotation.item_id, Annotation.kind, Annotation.label).order_by(Annotation.id)
-            ).all()
-        return [(self.items.index(item), kind, label) for item, kind, label in rows]
-
-
-@pytest.fixture
-def site(tmp_path):
-    site = Site(tmp_path)
-    site.start()
-    yield site
-    site.kill()
-    site.db.dispose()
-
-
-@pytest.fixture
-def browser(chromium, site):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chrome = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        context = chrome.new_context()
-        context.add_cookies([site.cookie()])
-        yield context
-        chrome.close()
-
-
-@pytest.fixture
-def desk(browser, site):
-    page = browser.new_page()
-    page.goto(site.desk)
-    page.locator("#show-keys").wait_for()
-    return page
-
-
-def shown(page) -> str:
-    return page.inner_text("#item")
-
-
-def all_sent(page) -> None:
-    page.wait_for_function("() => Object.keys(localStorage).every(key => !key.startsWith('linecall:outbox'))")
 
 
 def test_answers_given_without_a_network_are_kept_and_sent_once_and_in_order(desk, browser, site):

@@ -6,18 +6,18 @@ from sqlalchemy import select
 
 from app.db.tables import Annotation, ConsensusLabel, Project, Round, Suggestion
 from app.services import accounts, practice, projects
-from tests.browser.test_desk import TEXTS, all_sent, backend, browser, desk, shown, site  # noqa: F401 - fixtures
+from tests.browser.site import TEXTS, all_sent, shown
 
 pytestmark = [pytest.mark.browser]
 
 
-def publish(site, summary):  # noqa: F811
+def publish(site, summary):
     with site.db.write() as session:
         project = session.scalars(select(Project)).one()
         projects.publish_guideline(session, project, text="# Bait\n\nPrices count.", examples={}, summary=summary)
 
 
-def test_an_expert_asks_about_the_text_in_hand_without_leaving_it(desk, site):  # noqa: F811
+def test_an_expert_asks_about_the_text_in_hand_without_leaving_it(desk, site):
     desk.keyboard.press("1")
     all_sent(desk)
     desk.get_by_text("Ask or propose").click()
@@ -32,7 +32,7 @@ def test_an_expert_asks_about_the_text_in_hand_without_leaving_it(desk, site):  
         assert len(session.scalars(select(Annotation)).all()) == 1
 
 
-def test_a_changed_guideline_is_announced_until_it_is_read(desk, site):  # noqa: F811
+def test_a_changed_guideline_is_announced_until_it_is_read(desk, site):
     desk.keyboard.press("1")
     all_sent(desk)
     publish(site, "Prices count now.")
@@ -47,7 +47,7 @@ def test_a_changed_guideline_is_announced_until_it_is_read(desk, site):  # noqa:
     assert desk.get_by_text("Prices count now.").count() == 0
 
 
-def test_the_guideline_beside_the_text_shows_examples_of_each_label(browser, site):  # noqa: F811
+def test_the_guideline_beside_the_text_shows_examples_of_each_label(browser, site):
     with site.db.write() as session:
         project = session.scalars(select(Project)).one()
         examples = {"Honest": ["Oat milk, 2 euros"], "Bait": ["You won't believe it"]}
@@ -60,7 +60,7 @@ def test_the_guideline_beside_the_text_shows_examples_of_each_label(browser, sit
         beside.get_by_role("listitem").filter(has_text=text).wait_for()
 
 
-def test_a_newcomer_practises_with_the_keys_of_the_desk(browser, site):  # noqa: F811
+def test_a_newcomer_practises_with_the_keys_of_the_desk(browser, site):
     with site.db.write() as session:
         project = session.scalars(select(Project)).one()
         for label in (0, 1):
@@ -80,7 +80,7 @@ def test_a_newcomer_practises_with_the_keys_of_the_desk(browser, site):  # noqa:
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
-def test_axe_finds_nothing_on_the_pages_of_guideline_and_rulings(browser, site, scheme, width):  # noqa: F811
+def test_axe_finds_nothing_on_the_pages_of_guideline_and_rulings(browser, site, scheme, width):
     with site.db.write() as session:
         project = session.scalars(select(Project)).one()
         admin = accounts.create_user(session, email="ada@example.org", name="Ada")

@@ -6,7 +6,7 @@ from sqlalchemy import select, update
 
 from app.db.base import utcnow
 from app.db.tables import Assignment, Membership, Project
-from tests.browser.test_desk import TEXTS, all_sent, backend, browser, desk, shown, site  # noqa: F401 - fixtures
+from tests.browser.site import TEXTS, all_sent, shown
 from tests.browser.test_stories import colleague
 
 pytestmark = [pytest.mark.browser]
@@ -20,7 +20,7 @@ SPOILED = {
 }
 
 
-def set_member(site, *, removed) -> None:  # noqa: F811
+def set_member(site, *, removed) -> None:
     with site.db.write() as session:
         session.execute(update(Membership).values(removed_at=utcnow() if removed else None))
 
@@ -30,7 +30,7 @@ def refuse_next(page, status: int) -> None:
     page.route("**/label/noted", lambda route: route.fulfill(status=status, body="no"), times=1)
 
 
-def test_answers_given_while_the_membership_was_withdrawn_are_sent_again_by_hand(desk, site):  # noqa: F811
+def test_answers_given_while_the_membership_was_withdrawn_are_sent_again_by_hand(desk, site):
     set_member(site, removed=True)
     desk.keyboard.press("2")
     desk.keyboard.press("1")
@@ -49,7 +49,7 @@ def test_answers_given_while_the_membership_was_withdrawn_are_sent_again_by_hand
     assert desk.evaluate("document.activeElement.id") == "item"
 
 
-def test_a_refusal_holds_up_nothing_and_what_was_refused_stays_on_a_fresh_page(desk, browser, site):  # noqa: F811
+def test_a_refusal_holds_up_nothing_and_what_was_refused_stays_on_a_fresh_page(desk, browser, site):
     refusals = iter(STATUSES)
 
     def refuse(route) -> None:
@@ -88,7 +88,7 @@ def test_a_refusal_holds_up_nothing_and_what_was_refused_stays_on_a_fresh_page(d
     assert desk.locator("#aside").is_hidden()
 
 
-def test_an_undo_takes_back_an_answer_that_was_refused(desk, site):  # noqa: F811
+def test_an_undo_takes_back_an_answer_that_was_refused(desk, site):
     refuse_next(desk, 413)
     desk.keyboard.press("2")
     desk.get_by_text("One answer was not stored").wait_for()
@@ -100,7 +100,7 @@ def test_an_undo_takes_back_an_answer_that_was_refused(desk, site):  # noqa: F81
     assert site.answers() == [(0, "blind", 0)]
 
 
-def test_a_new_answer_to_the_text_stands_in_place_of_the_refused_one(desk, site):  # noqa: F811
+def test_a_new_answer_to_the_text_stands_in_place_of_the_refused_one(desk, site):
     with site.db.write() as session:
         session.scalars(select(Project)).one().labels = ["Honest"]
     desk.keyboard.press("2")
@@ -114,7 +114,7 @@ def test_a_new_answer_to_the_text_stands_in_place_of_the_refused_one(desk, site)
     assert site.answers() == [(0, "blind", 0)]
 
 
-def test_an_answer_that_came_too_late_can_still_be_read(desk, site):  # noqa: F811
+def test_an_answer_that_came_too_late_can_still_be_read(desk, site):
     other, _ = colleague(site)
     with site.db.write() as session:
         session.execute(update(Assignment).where(Assignment.position == 0).values(expert_id=other, state="done"))
@@ -129,7 +129,7 @@ def test_an_answer_that_came_too_late_can_still_be_read(desk, site):  # noqa: F8
     assert site.answers() == [(1, "blind", 0)]
 
 
-def test_entries_that_cannot_be_read_are_set_aside_and_the_rest_is_sent(desk, browser, site):  # noqa: F811
+def test_entries_that_cannot_be_read_are_set_aside_and_the_rest_is_sent(desk, browser, site):
     browser.set_offline(True)
     desk.keyboard.press("1")
     desk.get_by_text("One answer waits to be sent").wait_for()
@@ -145,7 +145,7 @@ def test_entries_that_cannot_be_read_are_set_aside_and_the_rest_is_sent(desk, br
     assert [line.split("\n")[0].strip() for line in told] == [f"Not readable {t}".strip() for t in SPOILED.values()]
 
 
-def test_the_list_is_copied_even_where_the_browser_has_no_clipboard(desk, site):  # noqa: F811
+def test_the_list_is_copied_even_where_the_browser_has_no_clipboard(desk, site):
     refuse_next(desk, 410)
     desk.keyboard.press("2")
     desk.get_by_text("One answer was not stored").click()
@@ -158,7 +158,7 @@ def test_the_list_is_copied_even_where_the_browser_has_no_clipboard(desk, site):
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
-def test_axe_finds_nothing_in_the_list_and_the_buttons_stay_on_the_screen(desk, scheme, width):  # noqa: F811
+def test_axe_finds_nothing_in_the_list_and_the_buttons_stay_on_the_screen(desk, scheme, width):
     desk.emulate_media(color_scheme=scheme)
     desk.set_viewport_size({"width": width, "height": 740})
     refuse_next(desk, 409)

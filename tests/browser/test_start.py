@@ -1,6 +1,5 @@
 """The guided start in Chromium: from an empty project to a round, without leaving the page for long."""
 
-import json
 import re
 from urllib.parse import urlsplit
 
@@ -9,8 +8,7 @@ from playwright.sync_api import expect
 
 from app.db.engine import Database
 from app.services import accounts, invitations
-from tests.browser import test_loop
-from tests.browser.test_loop import SAMPLE, backend, chrome, signed_in  # noqa: F401 - fixtures
+from tests.browser.site import EXAMPLES, linecall_serve, signed_in, some_ads
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -24,7 +22,7 @@ DROP = """([name, text]) => {
 
 
 @pytest.fixture
-def empty_site(tmp_path, monkeypatch):
+def empty_site(tmp_path):
     """A running installation with a site admin and nothing else: the admin's sign-in link."""
 
     def only_an_admin(url: str, base: str) -> dict[str, str]:
@@ -35,13 +33,8 @@ def empty_site(tmp_path, monkeypatch):
         db.dispose()
         return {"ada": link, "base": base}
 
-    monkeypatch.setattr(test_loop, "_people_and_pool", only_an_admin)
-    yield from test_loop.site.__wrapped__(tmp_path)
-
-
-def rows() -> list[dict]:
-    every = [json.loads(line) for line in SAMPLE.read_text(encoding="utf-8").splitlines()]
-    return [row for row in every if row["degree"] >= 2][:30] + [row for row in every if row["degree"] < 1][:50]
+    with linecall_serve(tmp_path, only_an_admin) as links:
+        yield links
 
 
 def csv(header: str, lines: list[tuple[str, ...]]) -> str:
@@ -53,7 +46,7 @@ def state(page, step: str):
     return page.locator(f"#{step} h2 .pill")
 
 
-def test_an_admin_gets_from_an_empty_project_to_a_started_round(empty_site, chrome):  # noqa: F811 - a fixture
+def test_an_admin_gets_from_an_empty_project_to_a_started_round(empty_site, chrome):
     ada = signed_in(chrome, empty_site["ada"])
     ada.goto(empty_site["base"] + "/projects/new")
     ada.fill("#f-name", "Small ads")
@@ -78,14 +71,14 @@ def write_the_guideline(page):
     assert "## Clickbait" in page.input_value("#f-text")  # the template
     expect(state(page, "guideline")).to_have_text("to do")
     page.fill("#f-text", "An ad is **clickbait** when it hides what it sells, so that one must click to find out.")
-    page.fill("#examples-1", "\n".join(test_loop.EXAMPLES["Honest"]))
-    page.fill("#examples-2", "\n".join(test_loop.EXAMPLES["Clickbait"]))
+    page.fill("#examples-1", "\n".join(EXAMPLES["Honest"]))
+    page.fill("#examples-2", "\n".join(EXAMPLES["Clickbait"]))
     page.get_by_role("button", name="Publish the guideline").click()
     expect(state(page, "guideline")).to_have_text("done")
 
 
 def drop_the_pool(page):
-    page.evaluate(DROP, ["ads.csv", csv("ref,ad", [(str(n), row["text"]) for n, row in enumerate(rows())])])
+    page.evaluate(DROP, ["ads.csv", csv("ref,ad", [(str(n), row["text"]) for n, row in enumerate(some_ads())])])
     page.wait_for_url("**/pool/uploads/*")
     expect(page.get_by_label("The text")).to_have_value("ad")
     page.get_by_label("Your own id").select_option("ref")
@@ -100,7 +93,7 @@ def drop_the_pool(page):
 
 def drop_the_baseline(page):
     page.get_by_role("link", name="Upload labels").click()
-    crowd = [(str(n), str(int(row["degree"] >= 2))) for n, row in enumerate(rows())]
+    crowd = [(str(n), str(int(row["degree"] >= 2))) for n, row in enumerate(some_ads())]
     page.evaluate(DROP, ["crowd.csv", csv("ref,verdict", [*crowd, ("999", "1")])])
     page.wait_for_url("**/baseline/uploads/*")
     page.get_by_label("Find the item by").select_option("id")

@@ -14,13 +14,13 @@ from app.db.base import utcnow
 from app.db.tables import Annotation, Assignment, BoundaryPair, ConsensusLabel, Item, Project, Round, User
 from app.services import accounts, annotations, invitations, passwords, practice, queue
 from app.services.annotations import Answer
-from tests.browser.test_desk import TEXTS, all_sent, backend, browser, desk, shown, site  # noqa: F401 - fixtures
+from tests.browser.site import TEXTS, all_sent, shown
 
 pytestmark = [pytest.mark.browser]
 PASSWORD = "several words of mine"
 
 
-def colleague(site, name: str = "Cleo") -> tuple[int, dict[str, str]]:  # noqa: F811
+def colleague(site, name: str = "Cleo") -> tuple[int, dict[str, str]]:
     """Another expert of the project, and the cookie that signs them in."""
     with site.db.write() as session:
         user = accounts.create_user(session, email=f"{name.lower()}@example.org", name=name)
@@ -29,13 +29,13 @@ def colleague(site, name: str = "Cleo") -> tuple[int, dict[str, str]]:  # noqa: 
     return user.id, {"name": "linecall", "value": token, "url": site.base}
 
 
-def change_project(site, **settings) -> None:  # noqa: F811
+def change_project(site, **settings) -> None:
     with site.db.write() as session:
         project, round_ = session.scalars(select(Project)).one(), session.scalars(select(Round)).one()
         project.settings, round_.settings = project.settings | settings, round_.settings | settings
 
 
-def add_pair(site, left: int, right: int) -> None:  # noqa: F811
+def add_pair(site, left: int, right: int) -> None:
     with site.db.write() as session:
         pair = {"left_item_id": site.items[left], "right_item_id": site.items[right], "similarity": 0.9}
         labels = {"left_label": 0, "right_label": 1, "left_cluster": 0, "right_cluster": 0}
@@ -49,7 +49,7 @@ def wait_for_text(page, text: str) -> None:
 # --- one text, one key ---------------------------------------------------------------------------------------------
 
 
-def test_an_answer_of_before_is_found_again_and_changed(desk, site):  # noqa: F811
+def test_an_answer_of_before_is_found_again_and_changed(desk, site):
     for key in "121":
         desk.keyboard.press(key)
     all_sent(desk)
@@ -68,7 +68,7 @@ def test_an_answer_of_before_is_found_again_and_changed(desk, site):  # noqa: F8
     wait_for_text(desk, TEXTS[3])
 
 
-def test_four_labels_work_as_well_as_two(browser, site):  # noqa: F811
+def test_four_labels_work_as_well_as_two(browser, site):
     with site.db.write() as session:
         session.scalars(select(Project)).one().labels = ["Advert", "News", "Opinion", "Something else altogether"]
     page = browser.new_page()
@@ -87,7 +87,7 @@ def test_four_labels_work_as_well_as_two(browser, site):  # noqa: F811
     assert page.locator("#keys .swipe").is_hidden(), "a swipe has two directions"
 
 
-def test_the_buttons_stay_where_they_are_from_one_text_to_the_next(desk, site):  # noqa: F811
+def test_the_buttons_stay_where_they_are_from_one_text_to_the_next(desk, site):
     with site.db.write() as session:
         session.execute(update(Item).where(Item.id == site.items[1]).values(text="Four lines, perhaps. " * 10))
     desk.reload()
@@ -100,7 +100,7 @@ def test_the_buttons_stay_where_they_are_from_one_text_to_the_next(desk, site): 
     assert places[0] == places[1] == places[2], "also when the receipt has come"
 
 
-def test_a_skip_by_mistake_is_taken_back_with_its_note(desk, site):  # noqa: F811
+def test_a_skip_by_mistake_is_taken_back_with_its_note(desk, site):
     desk.keyboard.press("1")
     desk.keyboard.press("n")
     desk.keyboard.type("half a note")
@@ -118,7 +118,7 @@ def test_a_skip_by_mistake_is_taken_back_with_its_note(desk, site):  # noqa: F81
     wait_for_text(desk, TEXTS[2])
 
 
-def test_a_tap_that_was_meant_for_the_text_does_not_confirm_the_pair(desk, site):  # noqa: F811
+def test_a_tap_that_was_meant_for_the_text_does_not_confirm_the_pair(desk, site):
     add_pair(site, 0, 1)
     for key in "12":
         desk.keyboard.press(key)
@@ -130,7 +130,7 @@ def test_a_tap_that_was_meant_for_the_text_does_not_confirm_the_pair(desk, site)
     desk.locator("#contrast").wait_for(state="detached")
 
 
-def test_a_reason_of_ones_own_for_a_skip_is_kept_in_ones_words(desk, site):  # noqa: F811
+def test_a_reason_of_ones_own_for_a_skip_is_kept_in_ones_words(desk, site):
     desk.keyboard.press("s")
     desk.get_by_label("Another reason").fill("Half of it is missing")
     desk.keyboard.press("Enter")
@@ -142,7 +142,7 @@ def test_a_reason_of_ones_own_for_a_skip_is_kept_in_ones_words(desk, site):  # n
     assert shown(desk) == TEXTS[1]
 
 
-def test_the_hands_stay_on_the_keyboard_and_the_focus_is_never_lost(desk, site):  # noqa: F811
+def test_the_hands_stay_on_the_keyboard_and_the_focus_is_never_lost(desk, site):
     add_pair(site, 0, 1)
     where = "document.activeElement.id"
     desk.keyboard.press("1")
@@ -166,7 +166,7 @@ def test_the_hands_stay_on_the_keyboard_and_the_focus_is_never_lost(desk, site):
 # --- nothing lost --------------------------------------------------------------------------------------------------
 
 
-def test_a_text_whose_time_ran_out_counts_unless_a_colleague_was_quicker(desk, site):  # noqa: F811
+def test_a_text_whose_time_ran_out_counts_unless_a_colleague_was_quicker(desk, site):
     other, _ = colleague(site)
     with site.db.write() as session:
         session.execute(update(Assignment).values(lease_expires_at=utcnow() - timedelta(minutes=1)))
@@ -182,7 +182,7 @@ def test_a_text_whose_time_ran_out_counts_unless_a_colleague_was_quicker(desk, s
     assert site.answers() == [(0, "blind", 1), (1, "blind", 1)]
 
 
-def test_after_signing_out_and_in_again_the_last_two_answers_are_taken_back(desk, site):  # noqa: F811
+def test_after_signing_out_and_in_again_the_last_two_answers_are_taken_back(desk, site):
     with site.db.write() as session:
         session.get_one(User, site.user_id).password_hash = passwords.hash_password(PASSWORD)
     for key in "121":
@@ -207,7 +207,7 @@ def test_after_signing_out_and_in_again_the_last_two_answers_are_taken_back(desk
     wait_for_text(desk, TEXTS[3])
 
 
-def test_a_page_loaded_anew_holds_its_texts(desk, site):  # noqa: F811
+def test_a_page_loaded_anew_holds_its_texts(desk, site):
     desk.reload()
     desk.locator("#show-keys").wait_for()
     desk.get_by_text("Ask or propose").click()
@@ -221,7 +221,7 @@ def test_a_page_loaded_anew_holds_its_texts(desk, site):  # noqa: F811
 # --- blind, then side by side --------------------------------------------------------------------------------------
 
 
-def test_a_pair_that_was_left_open_comes_up_again_on_a_fresh_page(desk, site):  # noqa: F811
+def test_a_pair_that_was_left_open_comes_up_again_on_a_fresh_page(desk, site):
     add_pair(site, 0, 1)
     for key in "12":
         desk.keyboard.press(key)
@@ -237,7 +237,7 @@ def test_a_pair_that_was_left_open_comes_up_again_on_a_fresh_page(desk, site):  
     assert desk.locator("#contrast").count() == 0
 
 
-def test_where_a_project_wants_it_pairs_are_shown_once_nothing_is_left(desk, site):  # noqa: F811
+def test_where_a_project_wants_it_pairs_are_shown_once_nothing_is_left(desk, site):
     add_pair(site, 0, 1)
     change_project(site, reveal="end")
     with site.db.write() as session:
@@ -255,7 +255,7 @@ def test_where_a_project_wants_it_pairs_are_shown_once_nothing_is_left(desk, sit
     desk.get_by_text("The round is answered").wait_for()
 
 
-def test_where_a_project_turns_it_off_no_pair_is_ever_shown(desk, site):  # noqa: F811
+def test_where_a_project_turns_it_off_no_pair_is_ever_shown(desk, site):
     add_pair(site, 0, 1)
     change_project(site, reveal="off")
     for key in "12":
@@ -270,7 +270,7 @@ def test_where_a_project_turns_it_off_no_pair_is_ever_shown(desk, site):  # noqa
 # --- progress that respects people ---------------------------------------------------------------------------------
 
 
-def test_the_time_left_is_told_at_ones_own_pace(desk, site):  # noqa: F811
+def test_the_time_left_is_told_at_ones_own_pace(desk, site):
     assert "at your pace" not in desk.inner_text("#progress-text")
     with site.db.write() as session:
         project_id = session.scalars(select(Project.id)).one()
@@ -282,7 +282,7 @@ def test_the_time_left_is_told_at_ones_own_pace(desk, site):  # noqa: F811
     desk.get_by_text("5 answered, at most 15 to go · about 15 minutes at your pace").wait_for()
 
 
-def test_a_break_is_suggested_after_a_long_stretch_and_can_be_turned_off_for_good(desk, site):  # noqa: F811
+def test_a_break_is_suggested_after_a_long_stretch_and_can_be_turned_off_for_good(desk, site):
     long_ago = "stretch => sessionStorage.setItem('linecall:stretch', JSON.stringify(stretch))"
     began = "({ since: Date.now() - 46 * 60000, last: Date.now() - 1000 })"
     desk.evaluate(f"({long_ago})({began})")
@@ -301,7 +301,7 @@ def test_a_break_is_suggested_after_a_long_stretch_and_can_be_turned_off_for_goo
     assert desk.locator("#break").is_hidden()
 
 
-def test_an_empty_queue_says_why_and_tells_when_there_is_work(browser, site):  # noqa: F811
+def test_an_empty_queue_says_why_and_tells_when_there_is_work(browser, site):
     with site.db.write() as session:
         session.scalars(select(Round)).one().state = "preparing"
     page = browser.new_page()
@@ -328,7 +328,7 @@ def test_an_empty_queue_says_why_and_tells_when_there_is_work(browser, site):  #
 # --- where experts disagree ----------------------------------------------------------------------------------------
 
 
-def test_two_experts_settle_a_tie_from_the_empty_queue_and_a_lead_makes_it_an_example(browser, site):  # noqa: F811
+def test_two_experts_settle_a_tie_from_the_empty_queue_and_a_lead_makes_it_an_example(browser, site):
     _, cookie = colleague(site)
     with site.db.write() as session:
         round_ = session.scalars(select(Round)).one()
@@ -356,7 +356,7 @@ def test_two_experts_settle_a_tie_from_the_empty_queue_and_a_lead_makes_it_an_ex
 # --- coming in -----------------------------------------------------------------------------------------------------
 
 
-def test_a_newcomer_gets_from_the_link_over_the_practice_to_the_first_text(browser, site):  # noqa: F811
+def test_a_newcomer_gets_from_the_link_over_the_practice_to_the_first_text(browser, site):
     with site.db.write() as session:
         project = session.scalars(select(Project)).one()
         project.settings = project.settings | {"practice_pass_share": 0.5}
@@ -385,7 +385,7 @@ def test_a_newcomer_gets_from_the_link_over_the_practice_to_the_first_text(brows
     assert len(site.answers()) == 1
 
 
-def test_an_outsider_finds_nothing_at_any_of_the_addresses(browser, site):  # noqa: F811
+def test_an_outsider_finds_nothing_at_any_of_the_addresses(browser, site):
     with site.db.write() as session:
         outsider = accounts.create_user(session, email="otto@example.org", name="Otto")
         token = accounts.start_session(session, outsider.id, days=1)
@@ -400,7 +400,7 @@ def test_an_outsider_finds_nothing_at_any_of_the_addresses(browser, site):  # no
 # --- for everybody -------------------------------------------------------------------------------------------------
 
 
-def test_on_a_phone_a_swipe_answers_and_shows_beforehand_which_answer(site, browser):  # noqa: F811
+def test_on_a_phone_a_swipe_answers_and_shows_beforehand_which_answer(site, browser):
     with site.db.write() as session:
         session.get_one(User, site.user_id).preferences = {"swipe": True}
     phone = browser.browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
@@ -430,7 +430,7 @@ def test_on_a_phone_a_swipe_answers_and_shows_beforehand_which_answer(site, brow
     phone.close()
 
 
-def test_at_twice_the_size_everything_is_there_and_nothing_sticks_out(site, browser):  # noqa: F811
+def test_at_twice_the_size_everything_is_there_and_nothing_sticks_out(site, browser):
     zoomed = browser.browser.new_context(viewport={"width": 640, "height": 400}, device_scale_factor=2)
     zoomed.add_cookies([site.cookie()])
     page = zoomed.new_page()
@@ -447,7 +447,7 @@ def test_at_twice_the_size_everything_is_there_and_nothing_sticks_out(site, brow
     zoomed.close()
 
 
-def test_a_german_browser_gets_german_pages_without_a_barrier(site, browser):  # noqa: F811
+def test_a_german_browser_gets_german_pages_without_a_barrier(site, browser):
     german = browser.browser.new_context(locale="de-DE")
     german.add_cookies([site.cookie()])
     page = german.new_page()

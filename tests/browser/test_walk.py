@@ -3,13 +3,12 @@ browser only."""
 
 import csv
 import importlib.util
-import json
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.browser.test_loop import EXAMPLES, ROOT, SAMPLE, backend, chrome  # noqa: F401 - fixtures
+from tests.browser.site import EXAMPLES, ROOT, some_ads
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -27,9 +26,7 @@ def walk():
 
 def files(folder: Path) -> tuple[Path, Path, dict[str, int]]:
     """A pool and a crowd's labels of every second text, and the answers by text."""
-    every = [json.loads(line) for line in SAMPLE.read_text(encoding="utf-8").splitlines()]
-    rows = [row for row in every if row["degree"] >= 2][:30] + [row for row in every if row["degree"] < 1][:50]
-    answers = {row["text"].strip(): int(row["degree"] >= 2) for row in rows}
+    answers = {ad["text"].strip(): int(ad["degree"] >= 2) for ad in some_ads()}
     pool, crowd = folder / "ads.csv", folder / "crowd.csv"
     with pool.open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows([("ad_id", "ad"), *((f"a{n}", text) for n, text in enumerate(answers))])
@@ -39,7 +36,7 @@ def files(folder: Path) -> tuple[Path, Path, dict[str, int]]:
     return pool, crowd, answers
 
 
-def test_a_stranger_gets_from_an_empty_database_to_two_rounds_and_the_report(walk, tmp_path, chrome):  # noqa: F811
+def test_a_stranger_gets_from_an_empty_database_to_two_rounds_and_the_report(walk, tmp_path, chrome):
     pool, crowd, answers = files(tmp_path)
     out, data = tmp_path / "pictures", tmp_path / "data"
     out.mkdir()

@@ -5,6 +5,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
+from argon2 import Type
 from sqlalchemy import event, select
 
 from app.db.base import utcnow
@@ -37,6 +38,11 @@ def test_an_installation_is_empty_until_its_first_account(db):
         assert accounts.nobody_yet(session)
         accounts.create_user(session, email="ana@example.org", name="Ana")
         assert not accounts.nobody_yet(session)
+
+
+def test_hashing_costs_what_owasp_asks_for(own_hasher):
+    assert (own_hasher.type, own_hasher.time_cost, own_hasher.parallelism) == (Type.ID, 2, 1)
+    assert own_hasher.memory_cost >= 19 * 1024  # KiB
 
 
 def test_a_password_is_stored_only_as_an_argon2id_hash(db):

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from app.config import Settings
 from app.db.engine import Database
 from app.services import accounts
-from app.web.main import create_app
+from tests.application import application
 from tests.factories import make_project
 
 PASSWORD = "correct horse battery"
@@ -29,7 +29,7 @@ def settings(tmp_path) -> Settings:
 
 @pytest.fixture
 def app(settings, db):
-    return create_app(settings, db)
+    return application(settings, db)
 
 
 class Browser:

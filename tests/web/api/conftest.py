@@ -6,12 +6,9 @@ from dataclasses import dataclass
 import pytest
 from fastapi.testclient import TestClient
 
-from app.config import Settings
 from app.db.engine import Database
 from app.db.tables import BoundaryPair, ModelVersion, Prediction, Project, RoundItem, User
 from app.services import accounts
-from app.web.main import create_app
-from app.web.security import SignInLimit
 from tests.factories import make_items, make_member, make_project, make_user
 from tests.services.review_factories import add_round
 
@@ -83,19 +80,6 @@ def build(app, db: Database) -> World:
         make_member(session, project, users["second"])
         tokens = {name: accounts.create_api_token(session, user.id, "test")[0] for name, user in users.items()}
         return World(app, db, project.slug, project.id, {name: user.id for name, user in users.items()}, tokens)
-
-
-@pytest.fixture(scope="session")
-def made_once(tmp_path_factory):
-    """To make the application takes seconds, more than most tests here."""
-    return create_app(Settings(data_dir=tmp_path_factory.mktemp("api"), base_url="http://testserver"))
-
-
-@pytest.fixture
-def app(made_once, settings, db):
-    """The same application over this test's own settings and database."""
-    made_once.state.settings, made_once.state.database, made_once.state.sign_in_limit = settings, db, SignInLimit()
-    return made_once
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from schemathesis import GenerationMode
 
 from app.config import Settings
 from app.services import accounts
-from app.web.main import create_app
+from tests.application import application
 from tests.factories import make_items, make_project
 from tests.services.review_factories import add_round
 
@@ -29,7 +29,7 @@ def fuzzed(tmp_path, db):
         add_round(session, project, [item.id for item in make_items(session, project, 12)], overlap=1)
         token, row = accounts.create_api_token(session, user.id, "fuzz")
         slug, token_id = project.slug, row.id
-    app = create_app(Settings(data_dir=tmp_path, base_url="http://testserver"), db)
+    app = application(Settings(data_dir=tmp_path, base_url="http://testserver"), db)
     return app, slug, token, token_id
 
 
