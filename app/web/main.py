@@ -118,6 +118,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
 def attach(app: FastAPI, settings: Settings, database: Database) -> None:
     """What every request is answered from. Nothing else in an application belongs to one installation."""
     app.state.settings, app.state.database, app.state.sign_in_limit = settings, database, SignInLimit()
+    app.state.sso_provider = None  # made when somebody first signs in with it
 
 
 def _lifespan(to_dispose: Database | None) -> Callable[[FastAPI], Any]:

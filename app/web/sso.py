@@ -87,7 +87,7 @@ def provider_of(request: Request) -> Provider:
     settings, state = request.app.state.settings, request.app.state
     if not settings.sso_is_configured:
         raise NotFound("Single sign-on is not set up here.")
-    if not hasattr(state, "sso_provider"):
+    if state.sso_provider is None:
         state.sso_provider = Provider(settings)
     provider: Provider = state.sso_provider
     return provider

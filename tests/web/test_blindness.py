@@ -10,7 +10,7 @@ import pytest
 
 from app.db.engine import Database
 from app.db.tables import Annotation, Base, BoundaryPair, ConsensusLabel, Prediction, RoundItem
-from tests.application import application
+from app.web.main import create_app
 from tests.web import expert_day
 from tests.web.conftest import Scene, make_scene
 from tests.web.expert_day import Day, Hidden
@@ -27,7 +27,7 @@ def worlds(settings, tmp_path):
     for number, hidden in enumerate((ONE, OTHER)):
         database = Database(f"sqlite:///{tmp_path}/world-{number}.sqlite")
         Base.metadata.create_all(database.engine)
-        scene = make_scene(application(settings, database), database)
+        scene = make_scene(create_app(settings, database), database)
         expert_day.furnish(scene)
         scenes.append((scene, hidden, expert_day.add_review(scene, hidden)))
     yield scenes

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from app.db.engine import Database
 from app.db.tables import Annotation, Base, BoundaryPair, PracticeItem, RoundItem
 from app.services import preferences
-from tests.application import application
+from app.web.main import create_app
 from tests.web.api.conftest import World, build
 from tests.web.api.test_access import call, routes
 
@@ -35,7 +35,7 @@ def two_worlds(settings, tmp_path):
     for number in (0, 1):
         database = Database(f"sqlite:///{tmp_path}/world-{number}.sqlite")
         Base.metadata.create_all(database.engine)
-        world = build(application(settings, database), database)
+        world = build(create_app(settings, database), database)
         world.open_round(5, label=number, reason=("boundary", "control")[number])
         colleague_answers(world, number)
         worlds.append(world)

@@ -32,6 +32,7 @@ from app.services import accounts
 from app.web import printing
 from app.web.api import ROUTERS
 from app.web.api.examples import EXAMPLES
+from app.web.main import create_app
 from tests.factories import make_project
 from tests.services.map_factories import draw_map
 from tests.web.api.test_access import routes
@@ -180,8 +181,8 @@ def test_the_openapi_document_names_describes_and_shows(app, scene):
 
 
 @pytest.fixture(scope="module")
-def document(made_once) -> dict:
-    return made_once.openapi()
+def document() -> dict:
+    return create_app().openapi()
 
 
 def all_operations(document: dict) -> dict[str, dict]:
