@@ -16,6 +16,8 @@ from hypothesis import settings as hypothesis_settings
 for _name in [name for name in os.environ if name.startswith("LINECALL_")]:
     if _name != "LINECALL_CHROMIUM":
         del os.environ[_name]
+# A worker that yields to the web process would yield to other tests too, and these are always there.
+os.environ["LINECALL_WORKER_NICE"] = "0"
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -108,7 +108,7 @@ def drop_the_baseline(page):
 def try_the_prelabeller(page):
     page.get_by_role("button", name="Try it on 20 items").click()
     page.wait_for_url("**/dry-runs/*")
-    expect(page.locator("#dry-run h2 .pill").first).to_have_text("done", timeout=60_000)
+    expect(page.locator("#dry-run h2 .pill").first).to_have_text("done", timeout=300_000)
     assert page.locator(".dry-run tbody tr").count() == 20
     assert page.locator(".dry-run tbody .pill").count() == 20
     page.get_by_role("link", name="Guided start").click()

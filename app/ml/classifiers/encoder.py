@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +148,7 @@ class _Fit:
         encoder = load_encoder(f"path:{folder}", self.runtime.cache_dir, self.runtime.threads)
         head = self._head(self.train, encoder)
         metrics = {"training_items": len(self.train), "folds": len(self.folds), "encoder": self.ref}
-        metrics["encoder_revision"] = self.revision
+        metrics |= {"encoder_revision": self.revision, "recipe": asdict(self.recipe)}
         head, threshold, chosen = self._threshold(encoder, head, proba, held_out)
         self._report()
         return EncoderFitted(encoder, folder, head, threshold, metrics | chosen, temporary)

@@ -23,19 +23,21 @@ _TOGETHER = 8
 
 @dataclass(frozen=True)
 class Recipe:
-    """``epochs`` passes over the training items in batches, but never more than ``most_batches``: pairs do not need
-    every text of a large set. Texts are cut at ``max_tokens`` in training."""
+    """``epochs`` passes over the training items in batches, but at least ``least_batches``, since few items do not mean
+    few steps (Mosbach et al. 2021), and at most ``most_batches``, since pairs do not need every text of a large set.
+    Texts are cut at ``max_tokens`` in training."""
 
     epochs: int = 4
-    batch_size: int = 32
-    learning_rate: float = 1e-4
+    batch_size: int = 16
+    learning_rate: float = 5e-5
     weight_decay: float = 0.01
     max_tokens: int = 128
-    most_batches: int = 1000
+    least_batches: int = 80
+    most_batches: int = 2000
 
     def batches(self, n: int) -> int:
         """Optimiser steps for n items."""
-        return min(self.epochs * max(1, -(-n // self.batch_size)), self.most_batches)
+        return min(max(self.epochs * -(-n // self.batch_size), self.least_batches), self.most_batches)
 
 
 def tune(backbone: Backbone, train: TrainingSet, recipe: Recipe, seed: int, on_batch: OnBatch) -> None:

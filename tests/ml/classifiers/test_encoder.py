@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +8,13 @@ from app.errors import InvalidInput, RoundCancelled
 from app.ml import classifiers
 from app.ml.artifacts import ArtifactStore
 from app.ml.classifiers import TrainingSet
+from app.ml.classifiers.finetune import Recipe
 
 THINGS = ["the bank", "a new phone", "our city", "the council", "this film", "her garden", "the team", "a small cafe"]
 SELLING = ["You will not believe what {} did next", "{}: the trick that everybody should know, number 7 is a shock"]
 PLAIN = ["{} reports its quarterly figures", "Officials say {} will close on Monday for repairs"]
 THIRD = ["How do I get a refund for {}?", "Could someone tell me where {} is?"]
-ONE_EPOCH = {"epochs": 2, "batch_size": 16}
+TWO_EPOCHS = {"epochs": 2, "batch_size": 16, "least_batches": 1}
 
 
 @dataclass
@@ -28,7 +29,7 @@ def training_set(kinds=(PLAIN, SELLING), things=THINGS):
     return TrainingSet(texts, np.zeros((len(rows), 1), np.float32), np.array(labels), np.arange(len(rows)))
 
 
-def fit(cache, train=None, n_labels=2, config=ONE_EPOCH, seed=0, progress=None):
+def fit(cache, train=None, n_labels=2, config=TWO_EPOCHS, seed=0, progress=None):
     return classifiers.engine("encoder").fit(train or training_set(), n_labels, config, seed, Machine(cache), progress)
 
 
@@ -45,6 +46,7 @@ def test_it_learns_chooses_its_threshold_inside_the_training_set_and_tells_new_t
     assert fitted.labels(proba).tolist() == [1, 0]
     assert fitted.metrics["threshold_source"] == "cross_fitted"
     assert fitted.metrics["folds"] == 3
+    assert fitted.metrics["recipe"] == asdict(replace(Recipe(), **TWO_EPOCHS)), "what defaults were then is known later"
 
 
 def test_a_saved_model_gives_the_same_answers_and_plain_transformers_reads_its_backbone(fitted, tmp_path):
@@ -91,7 +93,7 @@ def test_more_than_two_labels_have_no_threshold(tmp_path):
 def test_progress_rises_batch_by_batch_and_may_stop_the_fit(tmp_path):
     seen = []
     few = training_set(things=THINGS[:2])
-    fit(tmp_path, few, config={"epochs": 2, "batch_size": 4}, progress=lambda done, total: seen.append((done, total)))
+    fit(tmp_path, few, config=TWO_EPOCHS | {"batch_size": 4}, progress=lambda *step: seen.append(step))
     assert sorted(set(seen)) == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert seen == sorted(seen)
 

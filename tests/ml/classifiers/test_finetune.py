@@ -33,13 +33,18 @@ def test_a_batch_of_one_label_alone_has_a_loss():
 
 def test_every_batch_holds_a_part_of_each_label_and_no_item_twice():
     labels = np.array([1] * 6 + [0] * 94)
-    recipe = Recipe(epochs=3, batch_size=24)
+    recipe = Recipe(epochs=3, batch_size=24, least_batches=1)
     batches = list(_batches(labels, recipe, np.random.default_rng(0)))
     assert len(batches) == recipe.batches(100) == 15
     for rows in batches:
         assert len(rows) == len(set(rows.tolist())) == 24
         assert (labels[rows] == 1).sum() == 6
-    assert Recipe().batches(100_000) == Recipe().most_batches
+
+
+def test_few_items_do_not_mean_few_steps_nor_many_items_as_many():
+    recipe = Recipe(epochs=2, batch_size=10, least_batches=5, most_batches=9)
+    assert [recipe.batches(n) for n in (1, 20, 30, 41, 50)] == [5, 5, 6, 9, 9]
+    assert Recipe(epochs=1, least_batches=8, most_batches=3).batches(1) == 3, "a limit is a limit"
 
 
 def test_shares_are_the_labels_where_nobody_says_how_the_experts_were_divided():

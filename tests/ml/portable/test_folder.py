@@ -36,7 +36,7 @@ TEXTS = [
     "The council reports its quarterly figures",
 ] * 3
 NEW = ["This simple trick will leave you speechless", "Parliament votes on the budget on Friday", "", "word " * 900]
-TWO_EPOCHS = {"epochs": 2, "batch_size": 16}
+TWO_EPOCHS = {"epochs": 2, "batch_size": 16, "least_batches": 1}
 
 
 @dataclass
