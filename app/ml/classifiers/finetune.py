@@ -27,7 +27,7 @@ class Recipe:
     few steps (Mosbach et al. 2021), and at most ``most_batches``, since pairs do not need every text of a large set.
     Texts are cut at ``max_tokens`` in training."""
 
-    epochs: int = 4
+    epochs: int = 8
     batch_size: int = 16
     learning_rate: float = 5e-5
     weight_decay: float = 0.01
