@@ -55,12 +55,12 @@ class Task:
 Way = Callable[[Task], Scored]
 
 
-def tasks(file: str, sizes: list[int], seeds: int, hold_out: int, machine: Runtime) -> Iterator[tuple[int, Task]]:
+def tasks(file: str, sizes: list[int], seeds: range, hold_out: int, machine: Runtime) -> Iterator[tuple[int, Task]]:
     """(labels, task) for every size and seed; a smaller training set is part of a larger one."""
     data = load_data(file)
     embeddings = data_embeddings(data, ENCODER, machine)
     options = prevalence_kept(data, ScenarioOptions())
-    for seed in range(seeds):
+    for seed in seeds:
         scenario = build_scenario(data, embeddings, options, seed, machine)
         order = _labelling_order(scenario, np.random.default_rng([seed, 9]))
         for size in sizes:
@@ -134,6 +134,7 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", required=True, help="JSON Lines files as for linecall simulate")
     parser.add_argument("--labels", default="64,200,400")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--hold-out", type=int, default=3000, help="items at most")
     parser.add_argument("--engines", default="linear,encoder", help="of linear, encoder, encoder-hard")
     parser.add_argument("--setfit-python", default="", help="an interpreter that can import setfit")
@@ -158,7 +159,8 @@ def main() -> None:
 def _compare(file: str, ways: dict[str, Way], given: argparse.Namespace, machine: Runtime) -> None:
     found: dict[tuple[int, str], list[tuple[float, ...]]] = defaultdict(list)
     sizes = [int(size) for size in given.labels.split(",")]
-    for size, task in tasks(file, sizes, given.seeds, given.hold_out, machine):
+    seeds = range(given.first_seed, given.first_seed + given.seeds)
+    for size, task in tasks(file, sizes, seeds, given.hold_out, machine):
         for name, way in ways.items():
             begun = time.perf_counter()
             scores, labels = way(task)
