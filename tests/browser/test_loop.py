@@ -83,12 +83,10 @@ def test_an_admin_starts_a_round_two_experts_finish_it_and_the_chart_shows_a_poi
     cleo = signed_in(chrome, site["cleo"])
     assert label_everything(cleo, site["project"]) == 16
 
+    admin.locator("h1 .pill", has_text=re.compile("done|failed")).wait_for(
+        timeout=300_000
+    )  # its page follows the round
     admin.goto(site["project"] + "/alignment")
-    for _ in range(240):
-        if admin.locator(".vega-embed").count():
-            break
-        admin.wait_for_timeout(500)
-        admin.reload()
     admin.locator(".vega-embed .marks").first.wait_for(timeout=120_000)
     assert "Model–human alignment" in admin.inner_text("main")
     assert re.search(r"n = \d+", admin.inner_text("main"))
