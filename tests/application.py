@@ -18,4 +18,4 @@ def application(settings: Settings, database: Database) -> FastAPI:
 
 @cache
 def _made_once() -> FastAPI:
-    return create_app()  # over a database that nothing will open
+    return create_app(Settings())  # over a database that nothing will open

@@ -108,8 +108,8 @@ def chromium() -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_hasher() -> Iterator[PasswordHasher]:
-    """The product's way to hash passwords. Tests hash in a hundredth of its time: it is slow by design, and hundreds of
-    them sign three people in."""
+    """The product's way to hash passwords. It is slow by design (36 ms, .05 as tests do it), and hundreds of tests sign
+    three people in."""
     own = passwords._hasher
     passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     yield own
