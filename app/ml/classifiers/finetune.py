@@ -6,7 +6,8 @@ b(b − 1)/2 pairs, where texts encoded pair by pair would cost b(b − 1). Adam
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,12 @@ class Recipe:
     def batches(self, n: int) -> int:
         """Optimiser steps for n items."""
         return min(max(self.epochs * -(-n // self.batch_size), self.least_batches), self.most_batches)
+
+    def for_part(self, share: float) -> "Recipe":
+        """For a fold with this share of the items: the limits shrink with it, so that an item of the fold is seen as
+        often as in the whole and held-out scores are those of a model trained as long."""
+        least, most = ceil(self.least_batches * share), ceil(self.most_batches * share)
+        return replace(self, least_batches=least, most_batches=most)
 
 
 def tune(backbone: Backbone, train: TrainingSet, recipe: Recipe, seed: int, on_batch: OnBatch) -> None:

@@ -47,6 +47,15 @@ def test_few_items_do_not_mean_few_steps_nor_many_items_as_many():
     assert Recipe(epochs=1, least_batches=8, most_batches=3).batches(1) == 3, "a limit is a limit"
 
 
+def test_an_item_is_seen_as_often_in_a_fold_as_in_the_whole():
+    recipe = Recipe(batch_size=16, least_batches=80, most_batches=2000)
+    for n in (72, 10_000):
+        fold = recipe.for_part(2 / 3)
+        passes = [limited.batches(size) * 16 / size for limited, size in ((recipe, n), (fold, n * 2 // 3))]
+        assert passes[1] == pytest.approx(passes[0], rel=0.02)
+    assert recipe.for_part(1) == recipe
+
+
 def test_shares_are_the_labels_where_nobody_says_how_the_experts_were_divided():
     train = TrainingSet(["a", "b"], np.eye(2), np.array([2, 0]), np.arange(2))
     assert label_shares(train).tolist() == [[0, 0, 1], [1, 0, 0]]
