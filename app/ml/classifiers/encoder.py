@@ -132,7 +132,7 @@ class _Fit:
         self.by_pool = n_labels == 2 and train.pool is not None
         self.folds = hold_outs(train, FOLDS, seed) if self.by_pool or (n_labels == 2 and may_tune(train)) else []
         sizes = [len(rows) for rows, _ in self.folds] + [len(train)]
-        self.total = sum(self._recipe(size).batches(size) for size in sizes)
+        self.total = sum(self._recipe_for(size).batches(size) for size in sizes)
         self.done = 0
         self.progress = progress
         self.revision = ""
@@ -199,10 +199,10 @@ class _Fit:
         model_path = resolve(self.ref, self.runtime.cache_dir)
         backbone = load_backbone(model_path, "fp32")
         self.revision = self.revision or revision_of(model_path, backbone)
-        tune(backbone, train, self._recipe(len(train)), seed, self._step)
+        tune(backbone, train, self._recipe_for(len(train)), seed, self._step)
         return backbone
 
-    def _recipe(self, size: int) -> Recipe:
+    def _recipe_for(self, size: int) -> Recipe:
         return self.recipe.for_part(size / len(self.train))
 
     def _step(self) -> None:

@@ -49,6 +49,18 @@ def test_it_learns_chooses_its_threshold_inside_the_training_set_and_tells_new_t
     assert fitted.metrics["recipe"] == asdict(replace(Recipe(), **TWO_EPOCHS)), "what defaults were then is known later"
 
 
+def test_a_fold_takes_its_share_of_the_fewest_steps(tmp_path):
+    totals = []
+
+    def stop(_done, total):
+        totals.append(total)
+        raise RoundCancelled("cancelled")
+
+    with pytest.raises(RoundCancelled):
+        fit(tmp_path, config={"epochs": 1, "least_batches": 60}, progress=stop)
+    assert 60 + 3 * 40 <= totals[0] <= 60 + 3 * 42, "not 60 in each of the three folds"
+
+
 def test_a_saved_model_gives_the_same_answers_and_plain_transformers_reads_its_backbone(fitted, tmp_path):
     from transformers import AutoModel, AutoTokenizer
 
