@@ -28,7 +28,9 @@ from app.simulate.summary import Mean
 from app.simulate.trial import Trial, measure
 
 OURS = "experts"
-"""The condition whose labels were chosen; the others are crowds, by where they err."""
+"""The condition whose labels were chosen; the others are crowds, by where they err, and GOLD."""
+GOLD = "gold"
+"""Every label of the pool, and none of them wrong: what the engine can learn there at all."""
 Line = dict[str, Any]
 
 
@@ -38,7 +40,7 @@ def main() -> None:
     parser.add_argument("--engine", default="encoder")
     parser.add_argument("--prevalence", type=float, default=0.05)
     parser.add_argument("--crowd", default="", help="a real crowd's labels of the same texts")
-    parser.add_argument("--crowd-errors", default="anywhere", help="of anywhere, alike and hard, with commas between")
+    parser.add_argument("--crowd-errors", default="anywhere", help="of anywhere, alike, hard and gold (nowhere)")
     parser.add_argument("--strategy", default="hybrid")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--seeds", type=int, default=2)
@@ -98,7 +100,7 @@ def _scenario(given: argparse.Namespace, seed: int, machine: Runtime) -> Scenari
 def _crowds(given: argparse.Namespace, kind: str, seed: int, machine: Runtime) -> Line:
     options = StudyOptions(scenario=ScenarioOptions(prevalence=given.prevalence))
     options = replace(options, crowd=given.crowd) if kind == "real" else replace(options, crowd_errors=kind)
-    found = run_job(Job(given.data, "crowd", "", given.engine, seed), options, machine)
+    found = run_job(Job(given.data, "gold" if kind == GOLD else "crowd", "", given.engine, seed), options, machine)
     return {name: found[name] for name in ("training", "measured", "label_kappa")}
 
 
@@ -132,11 +134,11 @@ def _row(data: str, name: str, kind: str, ours: list[Line], crowds: list[Line]) 
         spread = "" if found.high is None or found.value is None else f" ± {found.high - found.value:.3f}"
         return "–" if found.value is None else f"{found.value:.3f}{spread}"
 
-    one, other = mean(ours, "kappa"), mean(crowds, "kappa")
+    one, other, labels = mean(ours, "kappa"), mean(crowds, "kappa"), mean(crowds, "label_kappa")
     times = f"{one.value / other.value:.2f}" if one.value and other.value else "–"
     cells = [data, name, str(len(ours)), f"{mean(ours, 'training').value:,.0f}", kappa(one), kind,
-             f"{mean(crowds, 'training').value:,.0f}", f"{mean(crowds, 'label_kappa').value:.2f}", kappa(other),
-             times]  # fmt: skip
+             f"{mean(crowds, 'training').value:,.0f}", "–" if labels.value is None else f"{labels.value:.2f}",
+             kappa(other), times]  # fmt: skip
     return "| " + " | ".join(cells) + " |"
 
 

@@ -24,3 +24,8 @@ def test_one_seed_has_no_interval_and_a_crowd_without_ours_no_row():
 def test_a_model_that_says_the_same_of_everything_has_no_kappa_and_no_ratio():
     lines = [line("experts", 0, None), line("anywhere", 0, 0.5)]
     assert table(lines)[2].endswith("| 0.500 | – |")
+
+
+def test_all_true_labels_have_no_kappa_of_their_own():
+    lines = [line("experts", 0, 0.6), line("gold", 0, 0.8, label_kappa=None)]
+    assert table(lines)[2].endswith("| gold | 400 | – | 0.800 | 0.75 |")
