@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 from app.config import Settings
 from app.ml.prelabel import Runtime
 from app.simulate.conditions import StudyOptions, data_embeddings, load_data
-from app.simulate.crowd import chance, hardness, likeness, matched_crowd
+from app.simulate.crowd import chance, hardness, knows_texts, likeness, real_crowd
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -54,9 +54,10 @@ def main() -> None:
     given = parser.parse_args()
     data = load_data(given.data)
     machine = Runtime(cache_dir=Settings().resolved_cache_dir, threads=0)
-    crowd = matched_crowd(data, load_data(given.crowd))
-    if crowd is None:
+    theirs = load_data(given.crowd)
+    if not knows_texts(theirs, data):
         parser.error(f"{Path(given.crowd).name} does not hold the texts of {data.name}")
+    crowd = real_crowd(theirs, data)
     known = crowd.labels >= 0
     x = np.asarray(data_embeddings(data, StudyOptions.encoder, machine), dtype=np.float32)[known]
     truth, wrong = data.truth[known], crowd.labels[known] != data.truth[known]

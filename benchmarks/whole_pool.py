@@ -23,6 +23,7 @@ from app.curation.loop import LoopSettings
 from app.ml.classifiers import engine
 from app.ml.prelabel import Runtime
 from app.simulate.conditions import Job, StudyOptions, data_embeddings, load_data, run_job
+from app.simulate.crowd import knows_texts
 from app.simulate.scenario import Scenario, ScenarioOptions, build_scenario, prevalence_kept
 from app.simulate.summary import Mean
 from app.simulate.trial import Trial, measure
@@ -52,6 +53,8 @@ def main() -> None:
     if not given.summary:
         if not given.data:
             parser.error("--data names no file")
+        if given.crowd and not knows_texts(load_data(given.crowd), load_data(given.data)):
+            parser.error(f"{Path(given.crowd).name} does not hold the texts of {Path(given.data).name}")
         _run(given)
     print("\n".join(table([line for path in given.summary or [given.keep] for line in _lines(path)])))
 

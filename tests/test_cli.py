@@ -99,6 +99,8 @@ def test_a_wrong_command_line_ends_with_2(folder: Path) -> None:
     assert run("simulate", "--rounds", "0").exit_code == 2
     assert "--engine-config" in refused(run("simulate", "--engine-config", "[1]"))
     assert "no strategy guess" in refused(run("simulate", "--strategies", "guess"))
+    Path("crowd.jsonl").write_text("".join(f'{{"text": "t{i}", "label": {i % 2}}}\n' for i in range(60)))
+    assert "fewer than nine in ten of the texts" in refused(run("simulate", "--crowd", "crowd.jsonl"))
 
 
 def test_without_a_database_a_command_says_how_to_make_one_and_makes_none(folder: Path) -> None:

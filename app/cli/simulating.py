@@ -89,6 +89,7 @@ def simulate(
         require_assets()
     chosen = range(first_seed, first_seed + seeds)
     files = [str(path.resolve()) for path in data or []] or [""]
+    _require_texts(options.crowd, files)
     results = _run(plan_jobs(files, _names(strategies), _names(engines), chosen), options, jobs, work)
     summaries = summarise(results)
     typer.echo("\n\n".join(_text(summary) for summary in summaries))
@@ -98,6 +99,17 @@ def simulate(
         from app.simulate.report import html_report
 
         html_file.write_text(html_report(summaries, options, chosen, shlex.join(["linecall", *sys.argv[1:]])), "utf-8")
+
+
+def _require_texts(crowd: str, files: list[str]) -> None:
+    """Raises InvalidInput if the crowd's file is of none of the data: a made-up crowd must not stand in unseen."""
+    from app.simulate.conditions import load_data
+    from app.simulate.crowd import knows_texts
+
+    if crowd and not any(knows_texts(load_data(crowd), load_data(file)) for file in files):
+        raise InvalidInput(
+            f"--crowd: {Path(crowd).name} holds fewer than nine in ten of the texts of each --data file."
+        )
 
 
 def _names(listed: str) -> list[str]:

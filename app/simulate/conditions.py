@@ -19,7 +19,16 @@ from app.curation.strategies import STRATEGIES, Strategy
 from app.errors import InvalidInput
 from app.ml.classifiers import engine
 from app.ml.prelabel import Runtime
-from app.simulate.crowd import CrowdLabels, chance, hardness, likeness, matched_crowd, simulated_crowd, swayed_crowd
+from app.simulate.crowd import (
+    CrowdLabels,
+    chance,
+    hardness,
+    knows_texts,
+    likeness,
+    real_crowd,
+    simulated_crowd,
+    swayed_crowd,
+)
 from app.simulate.data import Data, read_data, sample_data
 from app.simulate.scenario import Scenario, ScenarioOptions, build_scenario, prevalence_kept
 from app.simulate.trial import Trial, measure, predict, training_set
@@ -87,7 +96,7 @@ def run_job(job: Job, options: StudyOptions, runtime: Runtime) -> dict[str, Any]
     about = {"data": data.name, "pool": scenario.n_pool, "hold_out": len(scenario.hold_out_truth),
              "prevalence": float(np.mean(scenario.data.truth == 1)), "panel": data.has_panel}  # fmt: skip
     if job.kind != "loop":
-        return about | _reference(job, options, scenario, runtime)
+        return about | _reference(job, options, data, scenario, runtime)
     settings = LoopSettings(round_size=options.budget, strategy=job.strategy)
     choose = find_strategy(job.strategy, options.strategy_module)
     config = options.engine_config(job.engine)
@@ -112,10 +121,10 @@ def load_data(file: str) -> Data:
     return sample_data() if file == SAMPLE else read_data(Path(file))
 
 
-def _reference(job: Job, options: StudyOptions, scenario: Scenario, runtime: Runtime) -> dict[str, Any]:
+def _reference(job: Job, options: StudyOptions, data: Data, scenario: Scenario, runtime: Runtime) -> dict[str, Any]:
     """The engine trained on the whole pool at once, with a crowd's labels or with the consensus."""
     n = scenario.n_pool
-    labels = _crowd(options, scenario, job.seed) if job.kind == "crowd" else None
+    labels = _crowd(options, data, scenario, job.seed) if job.kind == "crowd" else None
     given = scenario.pool_truth if labels is None else labels.labels
     rows = np.flatnonzero(given >= 0)
     groups = exact_groups(scenario.embeddings[:n])[0]
@@ -132,11 +141,12 @@ def _reference(job: Job, options: StudyOptions, scenario: Scenario, runtime: Run
     }
 
 
-def _crowd(options: StudyOptions, scenario: Scenario, seed: int) -> CrowdLabels:
+def _crowd(options: StudyOptions, data: Data, scenario: Scenario, seed: int) -> CrowdLabels:
     pool = scenario.data.take(np.arange(scenario.n_pool))
-    matched = matched_crowd(pool, load_data(options.crowd)) if options.crowd else None
-    if matched:
-        return matched
+    crowd = load_data(options.crowd) if options.crowd else None
+    # All of the data decide, and not the seed's pool: else some seeds of a study would have the real crowd, some not.
+    if crowd and knows_texts(crowd, data):
+        return real_crowd(crowd, pool)
     rng = np.random.default_rng([seed, 5])
     if options.crowd_errors != ANYWHERE and pool.n_labels == 2:
         p = chance(scenario.embeddings[: scenario.n_pool], pool.truth, seed)

@@ -87,10 +87,14 @@ def likeness(p: Floats, truth: Ints) -> Floats:
     return weights
 
 
-def matched_crowd(data: Data, crowd: Data) -> CrowdLabels | None:
-    """The crowd's labels of the same texts; None if fewer than nine in ten texts are among the crowd's."""
+def knows_texts(crowd: Data, data: Data) -> bool:
+    """Whether the crowd labelled these data: at least nine in ten of their texts are among the crowd's."""
+    known = set(crowd.texts)
+    return float(np.mean([text in known for text in data.texts])) >= _MATCHED
+
+
+def real_crowd(crowd: Data, pool: Data) -> CrowdLabels:
+    """The crowd's labels of the pool's texts."""
     label_of = dict(zip(crowd.texts, crowd.truth.tolist(), strict=True))
-    labels = np.array([label_of.get(text, -1) for text in data.texts], dtype=np.int64)
-    if np.mean(labels >= 0) < _MATCHED:
-        return None
-    return CrowdLabels(labels, cohen_kappa(labels, data.truth), real=True)
+    labels = np.array([label_of.get(text, -1) for text in pool.texts], dtype=np.int64)
+    return CrowdLabels(labels, cohen_kappa(labels, pool.truth), real=True)

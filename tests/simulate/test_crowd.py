@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score, roc_auc_score
 
-from app.simulate.crowd import hardness, likeness, matched_crowd, simulated_crowd, swayed_crowd
+from app.simulate.crowd import hardness, knows_texts, likeness, real_crowd, simulated_crowd, swayed_crowd
 from app.simulate.data import Data
 
 
@@ -69,11 +69,11 @@ def data(texts: list[str], truth: list[int]) -> Data:
     return Data("d", texts, np.array(truth), np.zeros((len(texts), 0), dtype=np.int64), [], 2)
 
 
-def test_a_real_crowd_is_matched_by_text_and_only_if_it_knows_nearly_all() -> None:
+def test_a_real_crowd_is_matched_by_text_and_knows_the_data_if_it_has_nearly_all() -> None:
     pool = data([f"t{i}" for i in range(10)], [0, 1] * 5)
     crowd = data([f"t{i}" for i in range(9, 0, -1)], [1] * 9)
-    found = matched_crowd(pool, crowd)
-    assert found is not None
+    found = real_crowd(crowd, pool)
     assert found.labels.tolist() == [-1] + [1] * 9
     assert found.real
-    assert matched_crowd(pool, crowd.take(np.arange(8))) is None
+    assert knows_texts(crowd, pool)
+    assert not knows_texts(crowd.take(np.arange(8)), pool)

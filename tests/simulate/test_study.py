@@ -116,6 +116,22 @@ def test_a_study_is_stored_resumed_and_reported(
     assert "all true labels" in page
 
 
+@pytest.mark.usefixtures("prelabelled")
+def test_a_real_crowd_of_the_data_is_used_whatever_share_of_a_seeds_pool_it_knows(monkeypatch) -> None:
+    scenario = built(ScenarioOptions(prevalence=None))
+    n = scenario.n_pool
+    unknown = n // 8  # more than a tenth of the pool, and less of the data
+    crowd = scenario.data.take(np.arange(unknown, len(scenario.data)))
+    monkeypatch.setattr(conditions, "_scenario", lambda *_: (scenario.data, scenario))
+    monkeypatch.setattr(conditions, "load_data", lambda _: crowd)
+    found = run_job(Job("d", "crowd", "", "linear", 0), StudyOptions(crowd="c"), RUNTIME)
+    assert (found["real"], found["training"]) == (True, n - unknown)
+    few = crowd.take(np.arange(0, len(crowd), 2))
+    monkeypatch.setattr(conditions, "load_data", lambda _: few)
+    other = run_job(Job("d", "crowd", "", "linear", 0), StudyOptions(crowd="c"), RUNTIME)
+    assert (other["real"], other["training"]) == (False, n)
+
+
 def test_a_strategy_comes_from_ours_or_from_a_named_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "theirs.py").write_text("STRATEGIES = {'mine': 'a callable'}")
     monkeypatch.syspath_prepend(tmp_path)
