@@ -108,7 +108,7 @@ def _require_texts(crowd: str, files: list[str]) -> None:
 
     if crowd and not any(knows_texts(load_data(crowd), load_data(file)) for file in files):
         raise InvalidInput(
-            f"--crowd: {Path(crowd).name} holds fewer than nine in ten of the texts of each --data file."
+            f"--crowd: {Path(crowd).name} holds fewer than nine in ten of the texts of any --data file."
         )
 
 
