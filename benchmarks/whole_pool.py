@@ -31,7 +31,7 @@ from app.simulate.trial import Trial, measure
 OURS = "experts"
 """The condition whose labels were chosen; the others are crowds, by where they err, and GOLD."""
 GOLD = "gold"
-"""Every label of the pool, and none of them wrong: what the engine can learn there at all."""
+"""Every label of the pool, and none of them wrong."""
 Line = dict[str, Any]
 
 
@@ -41,7 +41,9 @@ def main() -> None:
     parser.add_argument("--engine", default="encoder")
     parser.add_argument("--prevalence", type=float, default=0.05)
     parser.add_argument("--crowd", default="", help="a real crowd's labels of the same texts")
-    parser.add_argument("--crowd-errors", default="anywhere", help="of anywhere, alike, hard and gold (nowhere)")
+    parser.add_argument(
+        "--crowd-errors", default="anywhere", help="of anywhere, alike, hard and gold (no errors), with commas between"
+    )
     parser.add_argument("--strategy", default="hybrid")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--seeds", type=int, default=2)
