@@ -107,9 +107,7 @@ def _require_texts(crowd: str, files: list[str]) -> None:
     from app.simulate.crowd import knows_texts
 
     if crowd and not any(knows_texts(load_data(crowd), load_data(file)) for file in files):
-        raise InvalidInput(
-            f"--crowd: {Path(crowd).name} holds fewer than nine in ten of the texts of any --data file."
-        )
+        raise InvalidInput(f"--crowd: {Path(crowd).name} holds fewer than nine in ten of the texts of any --data file.")
 
 
 def _names(listed: str) -> list[str]:
