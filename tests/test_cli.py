@@ -291,6 +291,7 @@ def answers(port: int, seconds: float = 60) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_serve_sets_up_an_empty_database_answers_and_ends_in_order(folder: Path) -> None:
     port = free_port()
     process = linecall(folder, "serve", "--no-worker", "--port", str(port))
@@ -305,6 +306,7 @@ def test_serve_sets_up_an_empty_database_answers_and_ends_in_order(folder: Path)
     assert port_is_free("127.0.0.1", port)
 
 
+@pytest.mark.slow
 def test_the_pages_end_when_their_parent_is_killed(folder: Path) -> None:
     port = free_port()
     process = linecall(folder, "serve", "--no-worker", "--port", str(port))

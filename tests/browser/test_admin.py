@@ -55,6 +55,7 @@ def admin(browser, site, history):
     context.close()
 
 
+@pytest.mark.slow
 def test_the_chart_is_drawn_and_taken_away_as_a_picture(admin, site, history, tmp_path):
     admin.goto(f"{site.base}/p/{history.slug}/alignment")
     admin.locator("[data-chart] canvas").wait_for()
@@ -67,6 +68,7 @@ def test_the_chart_is_drawn_and_taken_away_as_a_picture(admin, site, history, tm
         assert download.value.suggested_filename == f"{history.slug}-alignment.{kind.lower()}"
 
 
+@pytest.mark.slow
 def test_a_count_leads_to_its_items_and_an_item_to_its_history(admin, site, history):
     admin.goto(f"{site.base}/p/{history.slug}/alignment")
     table = admin.get_by_role("region", name="Confusion of model and consensus")
@@ -83,6 +85,7 @@ def test_a_count_leads_to_its_items_and_an_item_to_its_history(admin, site, hist
     assert "text number 3" in admin.locator(".browse-items > li").first.inner_text()
 
 
+@pytest.mark.slow
 def test_the_report_goes_as_one_file_that_loads_nothing(admin, site, history, tmp_path):
     admin.goto(f"{site.base}/p/{history.slug}/report")
     with admin.expect_download() as download:
@@ -124,6 +127,7 @@ def mapped(site, history):
                 draw_map(session, round_, side="after", pairs=2, version=2)
 
 
+@pytest.mark.slow
 def test_the_map_is_walked_by_round_read_with_the_pointer_and_taken_away(admin, site, history, mapped, tmp_path):
     admin.goto(f"{site.base}/p/{history.slug}/alignment")
     admin.get_by_role("link", name="the map", exact=True).click()
@@ -151,6 +155,7 @@ def test_the_map_is_walked_by_round_read_with_the_pointer_and_taken_away(admin, 
     admin.get_by_role("heading", name="What models said").wait_for()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
 def test_axe_finds_nothing_and_nothing_sticks_out(admin, site, history, mapped, scheme, width):

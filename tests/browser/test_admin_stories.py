@@ -150,6 +150,7 @@ def holds_everywhere(page: Page) -> None:
 # --- models --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_model_is_understood_taken_away_tried_and_used_for_the_next_pool(admin, office, tmp_path):
     kappa = office.history.kappa(2, 2, "evaluation")
     admin.goto(office.url("/models"))
@@ -190,6 +191,7 @@ def test_a_model_is_understood_taken_away_tried_and_used_for_the_next_pool(admin
 # --- webhooks ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_program_is_told_believes_the_signature_and_is_told_no_more(admin, office, receiver):  # noqa: F811
     admin.goto(office.url("/webhooks"))
     admin.get_by_label("Address").fill(receiver.url)
@@ -224,6 +226,7 @@ def test_a_program_is_told_believes_the_signature_and_is_told_no_more(admin, off
 # --- deletion ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_project_is_deleted_only_by_its_name_and_comes_back_whole(admin, office):
     slug = office.project("Old <b>ads</b>")
     with office.db.write() as session:
@@ -249,6 +252,7 @@ def test_a_project_is_deleted_only_by_its_name_and_comes_back_whole(admin, offic
 # --- export --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_data_go_as_lines_as_a_sheet_and_as_a_folder(admin, office, tmp_path):
     admin.goto(office.url("/pool"))
     admin.get_by_role("button", name="Export").click()
@@ -310,6 +314,7 @@ def test_filters_narrow_the_pool_and_are_taken_away_again(admin, office):
 # --- the map -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_maps_dots_are_walked_by_arrows_read_and_opened(admin, office):
     admin.goto(office.url("/map?round=2&side=before"))
     admin.get_by_label("The labels after fine-tuning").focus()
@@ -340,6 +345,7 @@ def test_the_maps_dots_are_walked_by_arrows_read_and_opened(admin, office):
 # --- the report ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_report_is_printed_by_a_real_browser_and_the_card_goes_along(admin, office, tmp_path):
     admin.goto(office.url("/report"))
     name, content = downloaded(admin, admin.get_by_role("button", name="PDF").click, tmp_path)
@@ -356,6 +362,7 @@ def test_the_report_is_printed_by_a_real_browser_and_the_card_goes_along(admin, 
 # --- the audit log -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_who_changed_what_is_found_by_a_word_and_taken_away(admin, office, tmp_path):
     slug = office.project("Watched")
     admin.goto(office.url("/settings", slug))
@@ -382,6 +389,7 @@ def here(office: Office, link: str) -> str:
     return office.site.base + urlsplit(link).path
 
 
+@pytest.mark.slow
 def test_people_are_invited_helped_in_given_another_role_and_removed(admin, office):
     slug = office.project("Staffed")
     with office.db.write() as session:
@@ -415,6 +423,7 @@ def test_people_are_invited_helped_in_given_another_role_and_removed(admin, offi
     expect(members).to_have_count(1)
 
 
+@pytest.mark.slow
 def test_a_setting_that_cannot_be_is_said_beside_it_and_nothing_is_saved(admin, office):
     slug = office.project("Adjusted")
     admin.goto(office.url("/settings", slug))
@@ -433,6 +442,7 @@ def test_a_setting_that_cannot_be_is_said_beside_it_and_nothing_is_saved(admin, 
     expect(admin.get_by_text("They can't change once a round has started")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_token_is_shown_once_works_and_is_revoked(admin, office):
     admin.goto(f"{office.site.base}/account")
     admin.get_by_label("Name of the new token").fill("nightly export")
@@ -452,6 +462,7 @@ def test_a_token_is_shown_once_works_and_is_revoked(admin, office):
 # --- the guided start ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_guided_start_follows_a_dry_run_and_keeps_what_is_being_typed(admin, office):
     slug = office.project("Fresh", guideline="Clickbait hides what it sells, so that one must click.")
     with office.db.write() as session:

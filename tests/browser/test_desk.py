@@ -11,6 +11,7 @@ from tests.browser.site import HOSTILE, TEXTS, all_sent, shown
 pytestmark = [pytest.mark.browser]
 
 
+@pytest.mark.slow
 def test_answers_given_without_a_network_are_kept_and_sent_once_and_in_order(desk, browser, site):
     desk.keyboard.press("1")
     all_sent(desk)
@@ -69,6 +70,7 @@ def test_a_sign_in_that_expired_asks_for_a_new_one_and_loses_nothing(desk, brows
     assert site.answers() == [(0, "blind", 1)]
 
 
+@pytest.mark.slow
 def test_two_tabs_do_not_fight_over_an_item(desk, browser, site):
     other = browser.new_page()
     other.goto(site.desk)
@@ -81,6 +83,7 @@ def test_two_tabs_do_not_fight_over_an_item(desk, browser, site):
     assert site.answers() == [(0, "blind", 0), (1, "blind", 1)]
 
 
+@pytest.mark.slow
 def test_undo_is_instant_goes_back_twice_and_works_on_a_fresh_page(desk, browser, site):
     for key in "12":
         desk.keyboard.press(key)
@@ -113,6 +116,7 @@ def test_the_next_text_is_there_at_once_and_saved_is_said_only_when_the_server_h
     assert site.answers() == [(0, "blind", 0)]
 
 
+@pytest.mark.slow
 def test_two_undos_at_once_bring_no_text_between_and_give_back_note_and_flag(desk, browser, site):
     for key, note in (("1", "first note"), ("2", "second note")):
         desk.keyboard.press("n")
@@ -164,6 +168,7 @@ def test_skip_asks_why_a_note_and_a_flag_travel_and_keys_can_be_changed(desk, si
     assert (row.label, row.note, row.flagged) == (1, "odd 1 2", True)
 
 
+@pytest.mark.slow
 def test_a_long_text_unfolds_and_the_answers_never_leave_the_screen(desk):
     for _ in range(8):
         desk.keyboard.press("1")
@@ -191,6 +196,7 @@ def test_the_guideline_is_searched_from_the_keyboard(desk):
     assert shown(desk) == TEXTS[1]
 
 
+@pytest.mark.slow
 def test_both_sides_of_a_pair_are_shown_together_after_both_answers(desk, site):
     with site.db.write() as session:
         pair = {"round_id": site.round_id, "rank": 0, "left_item_id": site.items[0], "right_item_id": site.items[1]}
@@ -210,6 +216,7 @@ def test_both_sides_of_a_pair_are_shown_together_after_both_answers(desk, site):
     assert site.answers()[-1] == (0, "revised", 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
 def test_axe_finds_nothing_and_nothing_sticks_out(browser, site, scheme, width):
@@ -223,6 +230,7 @@ def test_axe_finds_nothing_and_nothing_sticks_out(browser, site, scheme, width):
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360), ("light", 320)])
 def test_axe_finds_nothing_on_the_way_to_the_desk_nor_where_there_is_nothing(browser, site, scheme, width):
     with site.db.write() as session:
@@ -264,6 +272,7 @@ FORBIDDEN = """for (const name of ["localStorage", "sessionStorage"]) {
 }"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("storage", ["full", "forbidden"])
 def test_a_browser_that_can_store_nothing_loses_no_answer_and_says_to_stay(browser, site, storage):
     if storage == "forbidden":
@@ -296,6 +305,7 @@ def test_a_clock_that_is_set_back_does_not_send_an_undo_before_its_answer(desk, 
     assert site.answers()[-1] == (0, "blind", 1)
 
 
+@pytest.mark.slow
 def test_what_waits_is_never_sent_as_the_answer_of_whoever_signs_in_next(desk, browser, site):
     with site.db.write() as session:
         session.execute(delete(UserSession))

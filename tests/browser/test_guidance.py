@@ -17,6 +17,7 @@ def publish(site, summary):
         projects.publish_guideline(session, project, text="# Bait\n\nPrices count.", examples={}, summary=summary)
 
 
+@pytest.mark.slow
 def test_an_expert_asks_about_the_text_in_hand_without_leaving_it(desk, site):
     desk.keyboard.press("1")
     all_sent(desk)
@@ -32,6 +33,7 @@ def test_an_expert_asks_about_the_text_in_hand_without_leaving_it(desk, site):
         assert len(session.scalars(select(Annotation)).all()) == 1
 
 
+@pytest.mark.slow
 def test_a_changed_guideline_is_announced_until_it_is_read(desk, site):
     desk.keyboard.press("1")
     all_sent(desk)
@@ -60,6 +62,7 @@ def test_the_guideline_beside_the_text_shows_examples_of_each_label(browser, sit
         beside.get_by_role("listitem").filter(has_text=text).wait_for()
 
 
+@pytest.mark.slow
 def test_a_newcomer_practises_with_the_keys_of_the_desk(browser, site):
     with site.db.write() as session:
         project = session.scalars(select(Project)).one()
@@ -79,6 +82,7 @@ def test_a_newcomer_practises_with_the_keys_of_the_desk(browser, site):
     page.locator("#show-keys").wait_for()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
 def test_axe_finds_nothing_on_the_pages_of_guideline_and_rulings(browser, site, scheme, width):
     with site.db.write() as session:

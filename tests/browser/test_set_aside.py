@@ -30,6 +30,7 @@ def refuse_next(page, status: int) -> None:
     page.route("**/label/noted", lambda route: route.fulfill(status=status, body="no"), times=1)
 
 
+@pytest.mark.slow
 def test_answers_given_while_the_membership_was_withdrawn_are_sent_again_by_hand(desk, site):
     set_member(site, removed=True)
     desk.keyboard.press("2")
@@ -49,6 +50,7 @@ def test_answers_given_while_the_membership_was_withdrawn_are_sent_again_by_hand
     assert desk.evaluate("document.activeElement.id") == "item"
 
 
+@pytest.mark.slow
 def test_a_refusal_holds_up_nothing_and_what_was_refused_stays_on_a_fresh_page(desk, browser, site):
     refusals = iter(STATUSES)
 
@@ -88,6 +90,7 @@ def test_a_refusal_holds_up_nothing_and_what_was_refused_stays_on_a_fresh_page(d
     assert desk.locator("#aside").is_hidden()
 
 
+@pytest.mark.slow
 def test_an_undo_takes_back_an_answer_that_was_refused(desk, site):
     refuse_next(desk, 413)
     desk.keyboard.press("2")
@@ -100,6 +103,7 @@ def test_an_undo_takes_back_an_answer_that_was_refused(desk, site):
     assert site.answers() == [(0, "blind", 0)]
 
 
+@pytest.mark.slow
 def test_a_new_answer_to_the_text_stands_in_place_of_the_refused_one(desk, site):
     with site.db.write() as session:
         session.scalars(select(Project)).one().labels = ["Honest"]
@@ -157,6 +161,7 @@ def test_the_list_is_copied_even_where_the_browser_has_no_clipboard(desk, site):
     assert TEXTS[0] in marked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
 def test_axe_finds_nothing_in_the_list_and_the_buttons_stay_on_the_screen(desk, scheme, width):
     desk.emulate_media(color_scheme=scheme)

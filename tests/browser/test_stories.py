@@ -87,6 +87,7 @@ def test_four_labels_work_as_well_as_two(browser, site):
     assert page.locator("#keys .swipe").is_hidden(), "a swipe has two directions"
 
 
+@pytest.mark.slow
 def test_the_buttons_stay_where_they_are_from_one_text_to_the_next(desk, site):
     with site.db.write() as session:
         session.execute(update(Item).where(Item.id == site.items[1]).values(text="Four lines, perhaps. " * 10))
@@ -100,6 +101,7 @@ def test_the_buttons_stay_where_they_are_from_one_text_to_the_next(desk, site):
     assert places[0] == places[1] == places[2], "also when the receipt has come"
 
 
+@pytest.mark.slow
 def test_a_skip_by_mistake_is_taken_back_with_its_note(desk, site):
     desk.keyboard.press("1")
     desk.keyboard.press("n")
@@ -118,6 +120,7 @@ def test_a_skip_by_mistake_is_taken_back_with_its_note(desk, site):
     wait_for_text(desk, TEXTS[2])
 
 
+@pytest.mark.slow
 def test_a_tap_that_was_meant_for_the_text_does_not_confirm_the_pair(desk, site):
     add_pair(site, 0, 1)
     for key in "12":
@@ -142,6 +145,7 @@ def test_a_reason_of_ones_own_for_a_skip_is_kept_in_ones_words(desk, site):
     assert shown(desk) == TEXTS[1]
 
 
+@pytest.mark.slow
 def test_the_hands_stay_on_the_keyboard_and_the_focus_is_never_lost(desk, site):
     add_pair(site, 0, 1)
     where = "document.activeElement.id"

@@ -127,6 +127,7 @@ def test_pairs_with_few_common_items_are_pooled(table):
     assert figure.value == (None if expected is None else pytest.approx(expected, abs=1e-9))
 
 
+@pytest.mark.slow
 def test_many_experts_with_little_in_common_are_measured_without_bias():
     # Each answers as the truth with chance sqrt(.5) and else at random, so that any two have kappa .5.
     values = []
@@ -153,6 +154,7 @@ def test_alpha_and_kappa_are_never_above_one_and_intervals_are_in_order(table):
             assert figure.low <= figure.high <= 1 + 1e-9
 
 
+@pytest.mark.slow
 def test_the_interval_is_as_wide_as_a_plain_loop_over_resampled_groups_says():
     truth, ratings = noisy(300, 3, 0.85)
     groups = np.arange(300) // 2

@@ -35,6 +35,7 @@ def vectors(exact):
     return exact.encode(TEXTS)
 
 
+@pytest.mark.slow
 def test_rows_are_unit_vectors_in_the_order_of_the_texts(exact, vectors):
     assert vectors.shape == (len(TEXTS), exact.dim) == (84, 384)
     assert vectors.dtype == np.float32
@@ -51,6 +52,7 @@ def test_the_vectors_are_those_of_sentence_transformers(vectors, tmp_path):
     assert np.allclose((vectors[:7] * theirs).sum(1), 1, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_bf16_weights_stay_within_a_thousandth_of_fp32_and_have_another_key(exact, vectors, tmp_path):
     fast = load_encoder(REF, tmp_path, threads=1, precision="bf16")
     cosine = (fast.encode(TEXTS[:14]) * vectors[:14]).sum(1)
@@ -63,6 +65,7 @@ def test_no_texts_give_no_rows(exact):
     assert exact.encode([]).shape == (0, 384)
 
 
+@pytest.mark.slow
 def test_vectors_do_not_depend_on_the_number_of_threads_which_encoding_leaves_as_it_was(exact):
     torch = pytest.importorskip("torch")
     texts = [f"{text[:40]} {number}" for number, text in enumerate(TEXTS * 4)]
@@ -132,6 +135,7 @@ def test_a_text_with_padding_beside_it_has_the_vector_that_it_has_alone(exact):
     assert np.allclose(exact.encode(texts), alone, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_progress_counts_texts_and_may_stop_the_work(exact):
     seen = []
     exact.encode(TEXTS, lambda done, total: seen.append((done, total)))

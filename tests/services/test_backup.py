@@ -97,6 +97,7 @@ def test_backing_up_and_restoring_are_in_the_audit_log(filled, other, tmp_path):
     assert events(other) == [("backup.restored", "backup.zip", told)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("revision", ["0001", "0003_dry_runs", "0006"])
 def test_a_backup_of_an_older_version_is_migrated(filled, backend, revision, tmp_path, request):
     """Onto the other kind of database; what it then holds is what migrating in place makes."""
@@ -167,6 +168,7 @@ def test_without_room_for_a_backup_nothing_is_migrated_unless_none_is_wanted(fil
     assert events(filled) == [("database.migrated", f"{head} to next", {"backup": None})]
 
 
+@pytest.mark.slow
 def test_checkpoints_of_workflows_go_with_a_restore_and_stay_with_one_that_fails(filled, tmp_path, monkeypatch):
     file = tmp_path / "backup.zip"
     backup.write(filled, file)

@@ -133,6 +133,7 @@ def test_the_zip_holds_the_same_files(folder):
         assert archive.read(f"ads-dataset/{path.relative_to(folder)}") == path.read_bytes()
 
 
+@pytest.mark.slow
 def test_memory_holds_a_group_and_not_the_pool():
     """A list of these rows would take some 120 MB."""
     rows = (make_row(number, text="word " * 1000 + str(number)) for number in range(24_000))

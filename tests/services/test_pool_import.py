@@ -337,6 +337,7 @@ pool.run_import(Database(sys.argv[1]), ArtifactStore(sys.argv[2]), int(sys.argv[
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["wait", "run"])
 def test_after_kill_9_a_rerun_leaves_no_gap_and_nothing_twice(db, store, project_id, moment):
     """'wait' kills between two transactions, 'run' wherever the child happens to be."""

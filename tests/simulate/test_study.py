@@ -231,6 +231,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_worker_does_not_outlive_a_study_that_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "killed.py"
     script.write_text(_KILLED_WHILE_A_WORKER_IS_BUSY, "utf-8")

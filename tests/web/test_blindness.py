@@ -78,6 +78,7 @@ def a_whole_round(scene: Scene, hidden: Hidden, items: list[int]) -> tuple[Seen,
     return seen, day
 
 
+@pytest.mark.slow
 def test_no_page_and_no_answer_depends_on_what_an_expert_must_not_know(worlds):
     (one, day), (other, _) = (a_whole_round(*world) for world in worlds)
     assert len(one.steps) > 200
@@ -86,6 +87,7 @@ def test_no_page_and_no_answer_depends_on_what_an_expert_must_not_know(worlds):
     assert pages_of("signed_in", "expert", "voter", "labeller") - day.visited <= {"/account"}
 
 
+@pytest.mark.slow
 def test_nothing_of_it_is_in_words_before_the_first_answer(worlds):
     for scene, hidden, _ in worlds:
         seen, _day = before_answering(scene)

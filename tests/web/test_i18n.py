@@ -155,6 +155,7 @@ def german(monkeypatch):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("german")
 def test_no_page_that_an_expert_can_open_says_anything_in_english(scene, monkeypatch):
     wrong: dict[str, list[str]] = {}

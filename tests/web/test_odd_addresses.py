@@ -25,6 +25,7 @@ def backend(request) -> str:
     return request.param
 
 
+@pytest.mark.slow
 def test_no_address_breaks_a_page(scene):
     token = scene.db.run_write(lambda session: accounts.start_session(session, scene.users["admin"], days=1))
     client = TestClient(scene.app, follow_redirects=False, raise_server_exceptions=False)

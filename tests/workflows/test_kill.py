@@ -267,6 +267,7 @@ def test_a_round_whose_worker_is_killed_again_and_again_ends_as_an_undisturbed_o
         assert times == 1 + house.interrupted()[step], f"{step} was begun {times} times"
 
 
+@pytest.mark.slow
 def test_a_map_whose_worker_is_killed_again_and_again_is_the_one_of_an_undisturbed_round(house, undisturbed):
     house.points = DRAWING
     round_id = start(house.db, make_loop(house.db))
@@ -275,6 +276,7 @@ def test_a_map_whose_worker_is_killed_again_and_again_is_the_one_of_an_undisturb
         assert len(session.scalars(select(MapProjection)).all()) == 1
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_told_to_stop_in_a_stage_leaves_it_to_the_next_one(house):
     house.points = [
         ["app.workflows.pool_steps:_remember", "after", "stop"],
@@ -298,6 +300,7 @@ def test_a_worker_that_is_told_to_stop_in_a_stage_leaves_it_to_the_next_one(hous
         assert times == 1 + house.interrupted()[step], step
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["postgres"], indirect=True)
 @pytest.mark.parametrize(
     "point",
@@ -339,6 +342,7 @@ def heartbeats(db: Database, *, at_least: int, seconds: float) -> bool:
     return sum(worker not in before or beat > before[worker] for worker, beat in after.items()) >= at_least
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_and_restarts_at_once_does_not_wait_for_the_heartbeat(house):
     round_id = start(house.db, make_loop(house.db))
     house.points = [["app.workflows.pool_steps:_remember", "after", "kill"]]
@@ -352,6 +356,7 @@ def test_a_worker_that_dies_and_restarts_at_once_does_not_wait_for_the_heartbeat
     assert list((house.folder / "data" / "workers").rglob("*.lock")) == []
 
 
+@pytest.mark.slow
 def test_ties_decided_while_the_worker_was_dead_are_taken_up_once(house):
     """The worker dies when it has found the ties, before that is in the book; the admin decides meanwhile."""
     from app.db.tables import ConsensusLabel, Round, RoundItem

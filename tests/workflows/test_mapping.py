@@ -6,6 +6,7 @@ import zlib
 from base64 import b64decode
 
 import numpy as np
+import pytest
 from sqlalchemy import select
 
 from app.curation.packing import from_varints
@@ -43,6 +44,7 @@ def count(layer: dict) -> list[int]:
     return [int(from_varints(b64decode(part)).sum()) for part in layer["density"]]
 
 
+@pytest.mark.slow
 def test_rounds_and_later_imports_share_one_projection(db, worker, settings):
     project_id = make_loop(db, items=30)
     first = whole_round(db, project_id)
@@ -70,6 +72,7 @@ def test_rounds_and_later_imports_share_one_projection(db, worker, settings):
     np.testing.assert_array_equal(stored[0], stored[1][:30])
 
 
+@pytest.mark.slow
 def test_a_map_that_fails_says_why_holds_no_round_up_and_can_be_drawn_again(db, worker, monkeypatch):
     real = mapping.build_layer
 
@@ -88,6 +91,7 @@ def test_a_map_that_fails_says_why_holds_no_round_up_and_can_be_drawn_again(db, 
     assert drawn(db, round_id, "after").state == "failed"
 
 
+@pytest.mark.slow
 def test_a_step_that_runs_twice_leaves_one_map(db, worker):
     round_id = start(db, make_loop(db))
     wait_for(db, round_id, "review")

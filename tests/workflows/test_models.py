@@ -55,6 +55,7 @@ def stored(db, project_id, version) -> predictions.Predictions:
         return predictions.load_predictions(session, found.id, 2, 24)
 
 
+@pytest.mark.slow
 def test_a_trained_model_answers_pre_labels_another_project_and_is_mined_again(db, worker, person):
     project_id = trained_loop(db)
     of_pool = stored(db, project_id, 1)
@@ -92,6 +93,7 @@ def test_a_trained_model_answers_pre_labels_another_project_and_is_mined_again(d
     assert {row.item_id: row.model_label for row in chosen} == said
 
 
+@pytest.mark.slow
 def test_what_a_version_is_made_of_is_on_record_for_its_export(db, worker, settings, tmp_path):
     from app.ml.portable import write_folder
     from app.services.model_files import model_files
@@ -109,6 +111,7 @@ def test_what_a_version_is_made_of_is_on_record_for_its_export(db, worker, setti
     assert f"n = {model.evaluation.kappa.n}" in card
 
 
+@pytest.mark.slow
 def test_a_model_that_is_gone_is_said_and_the_next_request_is_answered(db, worker, settings, person, caplog):
     project_id = trained_loop(db)
     with db.write() as session:
@@ -122,6 +125,7 @@ def test_a_model_that_is_gone_is_said_and_the_next_request_is_answered(db, worke
     assert ended(db, ask(db, project_id, ["x"], person)).state == "done"
 
 
+@pytest.mark.slow
 def test_a_model_is_let_go_when_nobody_asks(db, worker, person, monkeypatch):
     project_id = trained_loop(db)
     answering = trained.Answering(worker._context)

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from sqlalchemy import select
 
 from app.db.tables import ModelVersion, Round
@@ -8,6 +9,7 @@ from app.workflows.context import round_facts
 from tests.workflows.loop import EXAMPLES, answer_all, make_loop, start, wait_for
 
 
+@pytest.mark.slow
 def test_a_round_trains_with_a_sample_of_its_pool_and_the_examples_and_again_gives_the_same_weights(db, worker):
     project_id = make_loop(db, items=36)
     round_id = start(db, project_id)

@@ -95,6 +95,7 @@ def test_two_rounds_the_second_mines_on_the_trained_model_and_embeds_nothing_aga
     assert len({figure.n for figure in figures if figure.measure == "kappa" and figure.subject != "experts"}) == 1
 
 
+@pytest.mark.slow
 def test_a_tie_waits_for_a_person_and_the_round_goes_on_when_it_is_decided(db, worker):
     round_id = start(db, make_loop(db))
     wait_for(db, round_id, "review")
@@ -117,6 +118,7 @@ def test_a_tie_waits_for_a_person_and_the_round_goes_on_when_it_is_decided(db, w
     assert [s.attempt for s in stages_of(db, round_id) if s.stage == "decide"] == [1]
 
 
+@pytest.mark.slow
 def test_ties_can_be_left_out_and_train_nothing(db, worker):
     round_id = start(db, make_loop(db))
     wait_for(db, round_id, "review")
@@ -132,6 +134,7 @@ def test_ties_can_be_left_out_and_train_nothing(db, worker):
     assert items[0] not in trained.config["training_item_ids"]
 
 
+@pytest.mark.slow
 def test_a_round_cancelled_as_it_is_prepared_stops_and_leaves_room_for_the_next(db, worker, monkeypatch):
     reached, go_on = threading.Event(), threading.Event()
     real = pool_steps.reporter
@@ -160,6 +163,7 @@ def test_a_round_cancelled_as_it_is_prepared_stops_and_leaves_room_for_the_next(
     assert whole_round(db, project_id).number == 2
 
 
+@pytest.mark.slow
 def test_what_a_cancelled_round_has_trained_is_not_mined(db, worker, monkeypatch):
     reached, go_on = threading.Event(), threading.Event()
     real = pool_steps.evaluation.model_versions
@@ -187,6 +191,7 @@ def test_what_a_cancelled_round_has_trained_is_not_mined(db, worker, monkeypatch
         assert session.scalar(select(ModelVersion).where(ModelVersion.round_id == round_id)).state == "ready"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "wrong", "right"),
     [
@@ -221,6 +226,7 @@ def test_a_stage_that_fails_says_why_and_a_retry_goes_on_with_mended_settings(db
     assert count(db, ModelVersion) == 2
 
 
+@pytest.mark.slow
 def test_a_failure_after_training_does_not_train_again(db, worker, monkeypatch):
     """It used to: and the second training, which had no stage to report to, took itself for cancelled."""
     trained = []
@@ -242,6 +248,7 @@ def test_a_failure_after_training_does_not_train_again(db, worker, monkeypatch):
     assert trained == [1]
 
 
+@pytest.mark.slow
 def test_a_workflow_that_ends_without_a_word_fails_its_round(db, worker, monkeypatch):
     from app.workflows import rounds as round_workflows
 
@@ -263,6 +270,7 @@ def test_a_workflow_that_ends_without_a_word_fails_its_round(db, worker, monkeyp
     wait_for(db, round_id, "review")
 
 
+@pytest.mark.slow
 def test_a_pool_that_grows_between_rounds_has_only_what_is_new_embedded_and_labelled(db, worker, settings):
     project_id = make_loop(db, items=24)
     first = whole_round(db, project_id)
@@ -297,6 +305,7 @@ def test_a_pool_that_grows_between_rounds_has_only_what_is_new_embedded_and_labe
     assert len({figure.n for figure in figures}) == 1, "older versions are scored on fewer items than newer ones"
 
 
+@pytest.mark.slow
 def test_items_that_arrive_during_a_round_wait_for_the_next_one(db, worker):
     project_id = make_loop(db, items=24)
     round_id = start(db, project_id)
@@ -327,6 +336,7 @@ class _Mumbler:
         return []
 
 
+@pytest.mark.slow
 def test_answers_that_could_not_be_parsed_are_left_out_of_mining_and_not_asked_for_twice(db, worker, monkeypatch):
     monkeypatch.setattr(pool_steps, "build_prelabeller", lambda *args, **kwargs: _Mumbler())
     monkeypatch.setattr(_Mumbler, "asked", 0)

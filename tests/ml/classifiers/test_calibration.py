@@ -43,6 +43,7 @@ def test_log_odds_and_expit_are_inverse_and_finite():
     assert expit(log_odds(proba)) == pytest.approx(proba, abs=1e-6)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000))
 @settings(max_examples=25, deadline=None)
 def test_the_expected_kappa_is_that_of_labels_drawn_from_the_probabilities_and_no_other_cut_has_more(seed):

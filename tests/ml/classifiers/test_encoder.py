@@ -38,6 +38,7 @@ def fitted(tmp_path_factory):
     return fit(tmp_path_factory.mktemp("cache"))
 
 
+@pytest.mark.slow
 def test_it_learns_chooses_its_threshold_inside_the_training_set_and_tells_new_texts_apart(fitted):
     texts = ["This simple trick will leave you speechless", "Parliament votes on the budget on Friday"]
     proba = fitted.predict_proba(texts, None)
@@ -61,6 +62,7 @@ def test_a_fold_takes_its_share_of_the_fewest_steps(tmp_path):
     assert 60 + 3 * 40 <= totals[0] <= 60 + 3 * 42, "not 60 in each of the three folds"
 
 
+@pytest.mark.slow
 def test_a_saved_model_gives_the_same_answers_and_plain_transformers_reads_its_backbone(fitted, tmp_path):
     from transformers import AutoModel, AutoTokenizer
 
@@ -77,6 +79,7 @@ def test_a_saved_model_gives_the_same_answers_and_plain_transformers_reads_its_b
     assert kinds <= {".json", ".safetensors", ".txt", ".jinja"}
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_and_leaves_the_global_generator_alone(tmp_path):
     import torch
 

@@ -56,6 +56,7 @@ def fp32(monkeypatch):
     monkeypatch.setattr("app.ml.classifiers.lora_training.best_precision", lambda: "fp32")
 
 
+@pytest.mark.slow
 def test_it_learns_and_chooses_its_threshold_on_held_out_items(learned):
     losses = learned.metrics["loss_by_epoch"]
     assert losses[-1] < losses[0] / 4
@@ -68,6 +69,7 @@ def test_it_learns_and_chooses_its_threshold_on_held_out_items(learned):
     assert learned.metrics["cross_fitted_kappa"] > 0.8
 
 
+@pytest.mark.slow
 def test_a_saved_model_gives_the_same_answers_and_is_what_peft_reads(learned, tiny, tmp_path):
     store = ArtifactStore(str(tmp_path / "store"))
     learned.save(store, "models/1")
@@ -129,6 +131,7 @@ def test_gradients_do_not_depend_on_how_texts_are_read(tmp_path, fp32, window, s
         torch.testing.assert_close(grad, other[name], rtol=2e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chat_template", [None, NO_SYSTEM], ids=["plain", "chat without system"])
 def test_other_kinds_of_prompt_and_more_labels_can_be_learnt(tmp_path, chat_template):
     folder = save_tiny(tmp_path, chat_template=chat_template)
@@ -141,6 +144,7 @@ def test_other_kinds_of_prompt_and_more_labels_can_be_learnt(tmp_path, chat_temp
     assert "calm, or so" in fitted.about["prompt"]["before"]
 
 
+@pytest.mark.slow
 def test_a_rare_label_weighs_as_much_as_a_frequent_one(tiny):
     full = training_set()
     rare = full.take(np.flatnonzero((full.labels == 0) | (np.arange(len(full)) < 6)))
@@ -149,6 +153,7 @@ def test_a_rare_label_weighs_as_much_as_a_frequent_one(tiny):
     assert fitted.labels(fitted.predict_proba(["sofa!!!!!!", "sofa??????"], None)).tolist() == [0, 1]
 
 
+@pytest.mark.slow
 def test_with_a_sample_of_the_pool_the_threshold_expects_the_pools_share_and_scores_are_calibrated(tiny, tmp_path):
     loud = [f"{kind}{number}!!!!!!" for kind in THINGS for number in range(8)]
     texts = [*loud, *[f"{kind}??????" for kind in THINGS[:5]]]
@@ -173,6 +178,7 @@ def test_more_labels_than_two_are_not_cross_fitted_for_a_threshold_that_they_lac
     assert (fitted.metrics["folds"], fitted.threshold) == (0, None)
 
 
+@pytest.mark.slow
 def test_texts_on_which_experts_were_divided_are_answered_with_doubt(tiny):
     full = training_set()
     divided = replace(full, soft=np.eye(2)[full.labels] * 0.4 + 0.3)

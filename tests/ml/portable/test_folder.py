@@ -99,6 +99,7 @@ def linear(tmp_path_factory):
     return store, fitted, fitted.predict_proba(NEW, encoder.encode(NEW)), facts
 
 
+@pytest.mark.slow
 def test_a_linear_model_is_a_head_and_the_name_of_its_encoder(linear, tmp_path):
     store, fitted, proba, facts = linear
     folder = exported(store, tmp_path / "model", encoder=facts)
@@ -109,6 +110,7 @@ def test_a_linear_model_is_a_head_and_the_name_of_its_encoder(linear, tmp_path):
     assert re.fullmatch("[0-9a-f]{12}", facts.revision)
 
 
+@pytest.mark.slow
 def test_a_linear_model_with_its_encoder_is_a_folder_for_transformers(linear, tmp_path):
     store, fitted, proba, facts = linear
     base = resolve(MINILM, tmp_path).path
@@ -128,6 +130,7 @@ def check_transformers(folder, proba, atol):
     np.testing.assert_allclose(found, proba, atol=atol)
 
 
+@pytest.mark.slow
 def test_an_encoder_model_is_a_folder_for_transformers(tmp_path):
     fitted = classifiers.engine("encoder").fit(training_set(), 2, TWO_EPOCHS, 0, Machine(tmp_path / "cache"))
     fitted.threshold = 0.37
@@ -147,6 +150,7 @@ def test_transformers_refuses_such_a_folder_rather_than_taking_another_head(line
         transformers.AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=False)
 
 
+@pytest.mark.slow
 def test_a_lora_model_is_an_adapter_that_peft_loads(tmp_path):
     peft = pytest.importorskip("peft")
     tiny = save_tiny(tmp_path / "tiny", chat_template=CHATML)

@@ -121,12 +121,14 @@ def the_practice(world: World, keep) -> None:
     keep(world.api("expert").get(world.path("/practice/attempt")))
 
 
+@pytest.mark.slow
 def test_an_experts_view_does_not_depend_on_the_model_or_on_colleagues_answers(two_worlds):
     first, second = (everything_an_expert_gets(world) for world in two_worlds)
     assert len(first) > 60
     assert [pair for pair in zip(first, second, strict=True) if pair[0] != pair[1]] == []
 
 
+@pytest.mark.slow
 def test_nothing_an_expert_gets_has_a_field_that_could_tell(two_worlds):
     for answer in everything_an_expert_gets(two_worlds[1]):
         body = json.loads(answer.split(" ", 1)[1])

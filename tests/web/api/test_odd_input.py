@@ -115,6 +115,7 @@ def test_undos_and_bodies_where_none_is_wanted(reviewed, value, other):
     post(reviewed.api("expert"), reviewed.path("/next"), other)
 
 
+@pytest.mark.slow
 @IN_A_SHARED_WORLD
 @given(st.integers(), st.integers() | odd_text.filter(lambda text: "/" not in text), body(label="benign", reason="x"))
 def test_ties_and_round_actions(reviewed, number, item, value):
@@ -144,6 +145,7 @@ def test_practice_and_votes(compared, practised, vote):
     post(compared.api("expert"), compared.path("/rounds/1/votes/1"), vote)
 
 
+@pytest.mark.slow
 @IN_A_SHARED_WORLD
 @given(
     body(name="Grace"),
