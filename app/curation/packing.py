@@ -9,13 +9,12 @@ from app.curation.arrays import AnyArray, Ints
 
 def varints(values: AnyArray) -> bytes:
     """Each of ``values`` (any shape, not negative) in LEB128, in order: a byte for each number below 128."""
-    packed = bytearray()
-    for value in np.asarray(values, dtype=np.int64).ravel().tolist():
-        while value >= 128:
-            packed.append(value & 127 | 128)
-            value >>= 7
-        packed.append(value)
-    return bytes(packed)
+    numbers = np.asarray(values, dtype=np.int64).ravel()
+    width = max(1, -(-int(numbers.max(initial=0)).bit_length() // 7))
+    rest = numbers[:, None] >> 7 * np.arange(width)  # (n, width): what is still to be written at each byte
+    needed = rest > 0
+    needed[:, 0] = True
+    return (rest & 127 | (rest >= 128) << 7)[needed].astype(np.uint8).tobytes()
 
 
 def from_varints(packed: Iterable[int]) -> Ints:
