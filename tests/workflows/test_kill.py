@@ -264,7 +264,7 @@ def test_a_round_whose_worker_is_killed_again_and_again_ends_as_an_undisturbed_o
     for part, rows in undisturbed.left.items():
         assert left[part] == rows, part
     for step, times in house.starts().items():
-        assert times == 1 + house.interrupted()[step], f"{step} was begun {times} times"
+        assert times == 1 + house.interrupted()[step], f"{step} was begun {times} times: {house.lines()}"
 
 
 @pytest.mark.slow
