@@ -279,7 +279,7 @@ def the_desk(tour: Tour, expert: str) -> None:
 
 def _answer(page: Page, key: str) -> None:
     if page.locator("#contrast").is_visible():
-        page.wait_for_timeout(550)
+        page.locator("#contrast[data-ready]").wait_for()
         page.keyboard.press("Enter")
         page.locator("#contrast").wait_for(state="detached")
     page.keyboard.press(key)
@@ -342,8 +342,7 @@ def _until_a_pair(tour: Tour, page: Page) -> None:
             break
     else:
         raise SystemExit("no pair came up")
-    page.locator("#contrast").wait_for()
-    page.wait_for_timeout(600)
+    page.locator("#contrast[data-ready]").wait_for()
     tour.shoot("contrast", "Both texts of a pair are answered: side by side, with one's own answers", page)
     page.keyboard.press("r")
     page.wait_for_timeout(SHORT_WAIT)
@@ -385,7 +384,7 @@ def everybody_answers(tour: Tour, experts: list[str]) -> None:
     _drain(tour, tour.people[experts[0]], lambda item: item * 7 % 10 < 4)
     with tour.page(experts[0], "./label") as page:
         while page.locator("#contrast").is_visible():
-            page.wait_for_timeout(550)
+            page.locator("#contrast[data-ready]").wait_for()
             page.keyboard.press("Enter")
             page.wait_for_timeout(SHORT_WAIT)
         tour.shoot("empty-waiting", "An empty queue says what it waits for", page)

@@ -193,7 +193,7 @@ def answer_everything(walk: Walk, page: Page, project: str, dice: random.Random)
     while True:
         page.locator("#item:visible, #empty:visible, #contrast:visible").first.wait_for()
         if page.locator("#contrast").count():
-            page.wait_for_timeout(550)  # the card takes no key that was meant for the text before it
+            page.locator("#contrast[data-ready]").wait_for()  # it takes no key that was meant for the text before it
             page.keyboard.press("Enter")
             page.locator("#contrast").wait_for(state="detached")
             continue

@@ -1,19 +1,24 @@
 "use strict";
 
-// Keys of the contrast card. It comes up while the expert is answering, so keys and taps count only after a moment.
+// Keys of the contrast card. It comes up while the expert is answering, so keys and taps count only once it has been in
+// sight for a moment.
 
 (() => {
-  let shownAt = 0;
+  const MOMENT = 500; // milliseconds
 
   function arm() {
     const card = document.getElementById("contrast");
     if (!card || card.dataset.armed) return;
     card.dataset.armed = "yes";
-    shownAt = performance.now();
     card.focus({ preventScroll: true });
+    new IntersectionObserver((changes, observer) => {
+      if (!changes.some((change) => change.isIntersecting)) return;
+      observer.disconnect();
+      setTimeout(() => (card.dataset.ready = "yes"), MOMENT);
+    }).observe(card);
   }
 
-  const isNew = () => performance.now() - shownAt < 500;
+  const isNew = () => !document.querySelector("#contrast[data-ready]");
 
   document.addEventListener("htmx:afterSwap", arm);
   document.addEventListener("click", (event) => {

@@ -168,6 +168,12 @@ def all_sent(page) -> None:
     page.wait_for_function("() => Object.keys(localStorage).every(key => !key.startsWith('linecall:outbox'))")
 
 
+def contrast_card(page):
+    """The two texts side by side, once they take keys and taps: they take none that was meant for the text before."""
+    page.locator("#contrast[data-ready]").wait_for()
+    return page.locator("#contrast")
+
+
 def signed_in(chrome, link: str):
     """A page of a browser of one's own; any error in its console fails the test."""
     page = chrome.new_context().new_page()

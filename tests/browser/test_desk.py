@@ -6,7 +6,7 @@ from sqlalchemy import delete, func, select
 
 from app.db.tables import Annotation, Assignment, BoundaryPair, Project, UserSession
 from app.services import accounts, invitations
-from tests.browser.site import HOSTILE, TEXTS, all_sent, shown
+from tests.browser.site import HOSTILE, TEXTS, all_sent, contrast_card, shown
 
 pytestmark = [pytest.mark.browser]
 
@@ -204,10 +204,8 @@ def test_both_sides_of_a_pair_are_shown_together_after_both_answers(desk, site):
         session.add(BoundaryPair(**pair, **labels))
     desk.keyboard.press("1")
     desk.keyboard.press("2")
-    card = desk.locator("#contrast")
-    card.wait_for()
+    card = contrast_card(desk)
     assert "Your answer: Honest" in card.inner_text()
-    desk.wait_for_timeout(550)
     desk.keyboard.press("r")
     desk.keyboard.type("The second sells nothing")
     card.get_by_role("button", name="Bait").click()

@@ -14,7 +14,7 @@ from app.db.base import utcnow
 from app.db.tables import Annotation, Assignment, BoundaryPair, ConsensusLabel, Item, Project, Round, User
 from app.services import accounts, annotations, invitations, passwords, practice, queue
 from app.services.annotations import Answer
-from tests.browser.site import TEXTS, all_sent, shown
+from tests.browser.site import TEXTS, all_sent, contrast_card, shown
 
 pytestmark = [pytest.mark.browser]
 PASSWORD = "several words of mine"
@@ -123,14 +123,16 @@ def test_a_skip_by_mistake_is_taken_back_with_its_note(desk, site):
 @pytest.mark.slow
 def test_a_tap_that_was_meant_for_the_text_does_not_confirm_the_pair(desk, site):
     add_pair(site, 0, 1)
+    desk.evaluate(
+        "window.taps = 0; document.addEventListener('htmx:afterSwap', () => {"
+        " const button = document.querySelector('#contrast button'); if (button) { taps++; button.click(); } })"
+    )
     for key in "12":
         desk.keyboard.press(key)
-    desk.locator("#contrast").wait_for()
-    desk.evaluate("document.querySelector('#contrast button').click()")
-    desk.wait_for_timeout(600)
-    assert desk.locator("#contrast").is_visible()
-    desk.get_by_role("button", name="Both answers stand").click()
-    desk.locator("#contrast").wait_for(state="detached")
+    card = contrast_card(desk)
+    assert desk.evaluate("taps") == 1
+    card.get_by_role("button", name="Both answers stand").click()
+    card.wait_for(state="detached")
 
 
 def test_a_reason_of_ones_own_for_a_skip_is_kept_in_ones_words(desk, site):
@@ -154,7 +156,7 @@ def test_the_hands_stay_on_the_keyboard_and_the_focus_is_never_lost(desk, site):
     desk.keyboard.press("2")
     desk.locator("#contrast").wait_for()
     assert desk.evaluate(where) == "contrast"
-    desk.wait_for_timeout(550)
+    contrast_card(desk)
     desk.keyboard.press("Enter")
     desk.get_by_text("Saved: both answers stand").wait_for()
     assert desk.evaluate(where) == "item"
@@ -231,9 +233,8 @@ def test_a_pair_that_was_left_open_comes_up_again_on_a_fresh_page(desk, site):
         desk.keyboard.press(key)
     desk.locator("#contrast").wait_for()
     desk.reload()
-    desk.locator("#contrast").wait_for()
+    contrast_card(desk)
     assert desk.locator("#work").is_hidden()
-    desk.wait_for_timeout(550)
     desk.keyboard.press("Enter")
     wait_for_text(desk, TEXTS[2])
     desk.reload()
@@ -250,10 +251,8 @@ def test_where_a_project_wants_it_pairs_are_shown_once_nothing_is_left(desk, sit
     desk.locator("#show-keys").wait_for()
     for key in "12":
         desk.keyboard.press(key)
-    card = desk.locator("#contrast")
-    card.wait_for()
+    card = contrast_card(desk)
     assert "You drew the line between them." in card.inner_text()
-    desk.wait_for_timeout(550)
     desk.keyboard.press("Enter")
     card.wait_for(state="detached")
     desk.get_by_text("The round is answered").wait_for()

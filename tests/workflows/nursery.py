@@ -70,6 +70,7 @@ def watched_step(name: str):
         @functools.wraps(function)
         def recorded(*args):
             result = outer(*args)
+            _here.step = "-"
             act(f"{name}{args!r}".replace(",)", ")"), "recorded")
             return result
 
@@ -101,6 +102,26 @@ def watch(path: str) -> None:
         return result
 
     setattr(module, name, watched)
+
+
+_real_run_write = Database.run_write
+
+
+def run_write(self, work):
+    """On SQLite, whichever thread holds the lock does the work of all that wait: work carries its step's name along."""
+    step = getattr(_here, "step", "-")
+
+    def named(session):
+        its_own, _here.step = getattr(_here, "step", "-"), step
+        try:
+            return work(session)
+        finally:
+            _here.step = its_own
+
+    return _real_run_write(self, named)
+
+
+Database.run_write = run_write
 
 
 def live(orders: dict) -> None:
