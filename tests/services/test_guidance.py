@@ -204,9 +204,9 @@ def test_unchanged_lines_far_away_are_left_out():
 
 def test_a_guideline_that_is_wholly_rewritten_is_compared_at_once():
     before, after = ([f"{word} {n} " + "abc " * 30 for n in range(2000)] for word in ("the rule", "a law"))
-    started = time.perf_counter()
+    started = time.process_time()
     shown = guidance.compare(before, after)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
     assert len(shown) == 4000
 
 

@@ -208,7 +208,7 @@ def test_the_web_process_starts_light(tmp_path):
     code = (
         "import json, re, sys, time\n"
         "from pathlib import Path\n"
-        "started = time.perf_counter()\n"
+        "started = time.process_time()\n"
         "from app.config import Settings\n"
         "from app.web.main import create_app\n"
         "create_app(Settings())\n"
@@ -216,11 +216,11 @@ def test_the_web_process_starts_light(tmp_path):
         " if m in sys.modules]\n"
         "status = Path('/proc/self/status')\n"
         "peak = re.search(r'VmHWM:\\s+(\\d+)', status.read_text())[1] if status.exists() else 0\n"
-        "print(json.dumps([heavy, time.perf_counter() - started, int(peak)]))"
+        "print(json.dumps([heavy, time.process_time() - started, int(peak)]))"
     )
     env = os.environ | {"LINECALL_DATA_DIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
     heavy, seconds, kilobytes = json.loads(done.stdout)
     assert heavy == []
-    assert seconds < 10  # 1 s alone; the bound only catches a heavy import on a machine that is busy with tests
+    assert seconds < 10  # of processor time; about 1 on a fair machine, and a slow one must pass too
     assert kilobytes < 120 * 1024
