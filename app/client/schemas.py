@@ -803,6 +803,7 @@ class Point(TypedDict):
     agreement: Figure | None
     gap: Figure | None
     gain: Figure | None
+    gain_over_prelabeller: Figure | None
 
 
 class PracticeAnswer(TypedDict):

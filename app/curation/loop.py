@@ -255,9 +255,12 @@ def _model_figures(part: _Slice, models: Mapping[int, Ints], rng: np.random.Gene
 
 
 def _compared_versions(ids: list[int]) -> list[tuple[int, int]]:
-    """(older, newer): each version with the one before, and the newest with the one that a plateau is judged by."""
+    """(older, newer): each version with the one before; the newest also with the one that a plateau is judged by and
+    with the first, the pre-labeller."""
     steps = list(pairwise(ids))
-    return [*steps, (ids[-1 - PLATEAU_ROUNDS], ids[-1])] if len(ids) > PLATEAU_ROUNDS > 1 else steps
+    before = compared_version(ids)
+    further = [(older, ids[-1]) for older in (before, *ids[:1]) if older is not None and older != ids[-1]]
+    return list(dict.fromkeys([*steps, *further]))
 
 
 def _control_size(size: int, settings: LoopSettings) -> int:

@@ -5,7 +5,7 @@ only within one round's figures, and the newest finished round's are the ones to
 command line share this report; nothing is computed here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -42,7 +42,8 @@ class Point:
     """One model version on one slice. ``round_number`` is 0 for the pre-labeller: the place on the chart's axis.
 
     ``kappa`` is model–human alignment; ``agreement`` the share of answers that the model matches; ``gap`` is kappa
-    less the experts' internal alignment, paired; ``gain`` is kappa less the version before, paired on the same items.
+    less the experts' internal alignment, paired; ``gain`` is kappa less the version before's, paired on the same items,
+    ``gain_over_prelabeller`` is kappa less the pre-labeller's, known of the first trained version and of the newest.
     """
 
     version: int
@@ -54,6 +55,7 @@ class Point:
     agreement: Figure | None
     gap: Figure | None
     gain: Figure | None
+    gain_over_prelabeller: Figure | None
 
 
 @dataclass(frozen=True)
@@ -227,6 +229,7 @@ def table(report: AlignmentReport) -> list[dict[str, Any]]:
             ("percent_agreement", "experts", point.agreement),
             ("kappa_gap", "experts among themselves", point.gap),
             ("kappa_gain", "the model version before", point.gain),
+            ("kappa_gain", "the pre-labeller", point.gain_over_prelabeller),
         )
         rows += [_flat(report, point.slice, subject, m, other, size, f) for m, other, f in measures if f]
     for row in report.internal:
@@ -286,30 +289,28 @@ def _points(session: Session, project_id: int, rows: Rows) -> list[Point]:
         .where(ModelVersion.project_id == project_id)
         .order_by(ModelVersion.version)
     )
-    known = list(versions)
-    points: list[Point] = []
-    for slice_ in SLICES:
-        previous: int | None = None
-        for version, number in known:
-            subject = f"model:{version.id}"
-            kappa = rows.get((subject, slice_, "kappa", ""))
-            if kappa is None:
-                continue  # a version that the newest finished round did not score: a cancelled round's, or a later one
-            points.append(
-                Point(
-                    version=version.version,
-                    round_number=number or 0,
-                    engine=version.engine,
-                    training_size=version.training_size,
-                    slice=slice_,
-                    kappa=kappa,
-                    agreement=rows.get((subject, slice_, "percent_agreement", "")),
-                    gap=rows.get((subject, slice_, "kappa_gap", "")),
-                    gain=rows.get((subject, slice_, "kappa_gain", f"over:{previous}")),
-                )
-            )
-            previous = version.id
-    return points
+    known = [(version, number or 0) for version, number in versions]
+    return [point for slice_ in SLICES for point in _points_on(slice_, known, rows)]
+
+
+def _points_on(slice_: str, versions: Sequence[tuple[ModelVersion, int]], rows: Rows) -> Iterator[Point]:
+    """Of the versions that the newest finished round scored: no cancelled round's, and no later one."""
+    scored = [(version, number) for version, number in versions if (f"model:{version.id}", slice_, "kappa", "") in rows]
+    prelabeller = next((version.id for version, number in scored if not number), None)
+    for before, (version, number) in zip([None, *(version.id for version, _ in scored)], scored, strict=False):
+        subject = f"model:{version.id}"
+        yield Point(
+            version=version.version,
+            round_number=number,
+            engine=version.engine,
+            training_size=version.training_size,
+            slice=slice_,
+            kappa=rows[subject, slice_, "kappa", ""],
+            agreement=rows.get((subject, slice_, "percent_agreement", "")),
+            gap=rows.get((subject, slice_, "kappa_gap", "")),
+            gain=rows.get((subject, slice_, "kappa_gain", f"over:{before}")),
+            gain_over_prelabeller=rows.get((subject, slice_, "kappa_gain", f"over:{prelabeller}")),
+        )
 
 
 def _internal(rows: Rows) -> list[Internal]:

@@ -224,6 +224,16 @@ def test_the_control_slice_is_weighted_and_the_evaluation_slice_is_not():
     assert gain.low > 0
 
 
+def test_the_newest_version_is_compared_with_the_one_before_that_of_two_rounds_ago_and_the_first():
+    ratings, groups, evaluation, propensities, models = scored()
+    several = dict.fromkeys((2, 3, 5, 7), models[4]) | {9: models[9]}
+    figures = score_round(ratings, groups, evaluation, propensities, several, np.random.default_rng(0), resamples=20)
+    found = {(f.subject, f.detail): f.estimate for f in figures if f.measure == "kappa_gain" and f.slice == "control"}
+    of_the_newest = [("model:9", f"over:{number}") for number in (7, 5, 2)]
+    assert list(found) == [("model:3", "over:2"), ("model:5", "over:3"), ("model:7", "over:5"), *of_the_newest]
+    assert len({found[key].value for key in of_the_newest}) == 1, "the older ones are the same model"
+
+
 def test_more_than_two_labels_have_a_kappa_each_against_the_rest():
     ratings, groups, evaluation, propensities, models = scored()
     figures = score_round(ratings, groups, evaluation, propensities, models, np.random.default_rng(0), resamples=20)

@@ -12,6 +12,7 @@ from app.services.alignment import CONTROL, EVALUATION, SLICES, Figure
 from tests.factories import make_items, make_project, make_user
 
 WHEN = datetime(2026, 11, 1, tzinfo=UTC)
+GAIN_OVER_PRELABELLER = Figure(0.3, 0.1, 0.5, 126, None)
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class History:
     project_id: int
     slug: str
     undefined_control: str | None
+    gain_over_prelabeller: Figure  # the newest version's, where others lie between
 
     def kappa(self, round_number: int, version: int, slice_: str) -> Figure:
         """What the round's row for that version says."""
@@ -34,13 +36,18 @@ class History:
 
 
 def make_history(
-    db: Database, *, rounds: int, undefined_control: str | None = None, admin: int | None = None
+    db: Database,
+    *,
+    rounds: int,
+    undefined_control: str | None = None,
+    admin: int | None = None,
+    gain_over_prelabeller: Figure = GAIN_OVER_PRELABELLER,
 ) -> History:
     with db.write() as session:
         noor, wei = make_user(session, "Noor"), make_user(session, "Wei")
         who = session.get_one(User, admin) if admin else None
         project = make_project(session, experts=[noor, wei], admin=who)
-        history = History(project.id, project.slug, undefined_control)
+        history = History(project.id, project.slug, undefined_control, gain_over_prelabeller)
         items = make_items(session, project, 5 * rounds + 5)
         versions = [_add_version(session, project.id, None, 0)]
         for number in range(1, rounds + 1):
@@ -119,6 +126,10 @@ def _add_figures(session: Session, history: History, round_: Round, version_ids:
             if version:
                 over = f"over:{version_ids[version - 1]}"
                 _add(session, round_, subject, slice_, "kappa_gain", over, Figure(0.05, -0.1, 0.2, n, None))
+        if len(version_ids) > 2:
+            over = f"over:{version_ids[0]}"
+            newest = f"model:{version_ids[-1]}"
+            _add(session, round_, newest, slice_, "kappa_gain", over, history.gain_over_prelabeller)
 
 
 def _add(session: Session, round_: Round, subject: str, slice_: str, measure: str, detail: str, figure: Figure) -> None:

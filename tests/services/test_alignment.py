@@ -42,6 +42,14 @@ def test_a_gain_is_over_the_version_before_and_the_first_has_none(db: Database) 
     assert [p.gain.value for p in points[1:]] == [0.05, 0.05]
 
 
+def test_the_newest_versions_gain_over_the_pre_labeller_is_told(db: Database) -> None:
+    history = make_history(db, rounds=3)
+    with db.read() as session:
+        points = alignment(session, history.project_id).series(EVALUATION)
+    first = Figure(0.05, -0.1, 0.2, 126, None)  # the first version's is its gain over the version before
+    assert [p.gain_over_prelabeller for p in points] == [None, first, None, history.gain_over_prelabeller]
+
+
 def test_an_undefined_figure_keeps_its_reason(db: Database) -> None:
     history = make_history(db, rounds=1, undefined_control="There are no answers to compare yet.")
     with db.read() as session:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from app.db.tables import Evaluation
-from app.services.alignment import CONTROL, EVALUATION
+from app.services.alignment import CONTROL, EVALUATION, Figure
 from tests.services.alignment_factories import History, make_history
 
 
@@ -97,6 +97,27 @@ def test_an_undefined_figure_shows_its_reason_and_noise_is_no_minus_nought(scene
     assert [str(value) for value in zeros] == ["0.0", "0.0"]
 
 
+@pytest.mark.parametrize(
+    ("value", "low", "high", "said"),
+    [
+        (0.3, 0.1, 0.5, "+0.30 kappa on the evaluation set (+0.10 to +0.50, n = 126)"),
+        (0.3, 0.1, 0.5, ", +0.30 kappa on the control slice (+0.10 to +0.50, n = 126)."),
+        (0.3, 0.1, 0.5, "The first interval lies above 0: fine-tuning has helped there."),
+        (0.1, -0.1, 0.3, "it is not shown yet that the model does better than the pre-labeller."),
+        (-0.2, -0.3, -0.1, "\u22120.20 kappa on the evaluation set (\u22120.30 to \u22120.10, n = 126)"),
+        (-0.2, -0.3, -0.1, "the model does worse there than the pre-labeller."),
+        (0.2, None, None, "+0.20 kappa on the evaluation set (n = 126), +0.20"),
+        (None, None, None, "undefined on the evaluation set (None &lt;to&gt; compare.)"),
+    ],
+)
+def test_page_and_report_say_whether_the_model_beats_the_pre_labeller(scene, value, low, high, said):
+    gain = Figure(value, low, high, 126, "None <to> compare." if value is None else None)
+    history = make_history(scene.db, rounds=3, admin=scene.users["admin"], gain_over_prelabeller=gain)
+    browser = scene.browser("admin")
+    for page in ("alignment", "report", "report/file.html"):
+        assert said in browser.get(f"/p/{history.slug}/{page}").text, page
+
+
 def test_the_file_has_every_figure(scene, history):
     response = scene.browser("admin").get(f"/p/{history.slug}/alignment/figures.csv")
     assert response.headers["content-type"].startswith("text/csv")
@@ -104,7 +125,14 @@ def test_the_file_has_every_figure(scene, history):
     kappas = [r for r in rows if r["measure"] == "kappa" and r["subject"] == "model 3" and r["slice"] == EVALUATION]
     figure = history.kappa(3, 3, EVALUATION)
     assert [(float(r["value"]), float(r["low"]), int(r["n"])) for r in kappas] == [(figure.value, figure.low, figure.n)]
-    assert sum(r["measure"] == "kappa_gain" for r in rows) == 6
+    gains = [(r["subject"], r["compared"]) for r in rows if r["measure"] == "kappa_gain" and r["slice"] == CONTROL]
+    assert gains == [
+        ("model 1", "the model version before"),
+        ("model 1", "the pre-labeller"),
+        ("model 2", "the model version before"),
+        ("model 3", "the model version before"),
+        ("model 3", "the pre-labeller"),
+    ]
     assert any(re.fullmatch(r"\d+ Noor and \d+ Wei", r["compared"]) for r in rows)
 
 

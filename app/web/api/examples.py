@@ -479,6 +479,7 @@ _POINT = {
     "agreement": _figure(0.86, 0.8, 0.92, 126),
     "gap": _figure(-0.25, -0.34, -0.16, 126),
     "gain": _figure(0.05, -0.04, 0.14, 126),
+    "gain_over_prelabeller": _figure(0.15, 0.04, 0.26, 126),
 }
 _ADVICE = {"round_number": 3, "kind": "continue", "reason": "Kappa is 0.56 and still rises.", "finished_at": _LATER}
 _ALIGNMENT = {
