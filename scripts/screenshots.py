@@ -31,6 +31,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 SIZES = {"wide": (1280, 800), "phone": (360, 740)}
 SCALES = {"wide": 0.7, "phone": 1}  # of the pictures: all of them together have some 4 MB
 QUALITY = 52
+SEED = "5"  # of the ten in docs/sample.md the run that lies nearest to their mean
 IN_HAND = """() => {  // on a phone what is spoken of may be further down
   const field = document.activeElement;
   if (field.closest("form, summary, .guideline")) field.scrollIntoView({ block: "center" });
@@ -61,7 +62,8 @@ def main() -> None:
 def demo(folder: Path) -> Iterator[tuple[str, Database]]:
     """A demo project after three rounds, with web process and worker: its address and its database."""
     linecall = [sys.executable, "-m", "app.cli"]
-    subprocess.run([*linecall, "demo", "--simulate", "3", "--data-dir", str(folder)], check=True)
+    run = ["demo", "--simulate", "3", "--seed", SEED, "--data-dir", str(folder)]
+    subprocess.run([*linecall, *run], check=True)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
