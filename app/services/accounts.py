@@ -327,7 +327,7 @@ def create_api_token(
     )
     session.add(row)
     session.flush()
-    audit.record(session, "api_token.created", user_id=user_id, subject=name, scopes=row.scopes)
+    audit.record(session, "api_token.created", user_id=user_id, subject=name, token=row.id, scopes=row.scopes)
     return token, row
 
 
@@ -364,14 +364,16 @@ def revoke_api_token(session: Session, user_id: int, token_id: int, now: datetim
     """End a token, and with it all that it has made. Raises NotFound for anybody else's or one that has ended."""
     now = now or utcnow()
     query = update(ApiToken).where(ApiToken.id == token_id, ApiToken.user_id == user_id, ApiToken.revoked_at.is_(None))
-    if not _changed(session, query.values(revoked_at=now)):
+    name = session.scalar(query.values(revoked_at=now).returning(ApiToken.name))
+    if name is None:
         raise NotFound("That token has already been revoked.")
     ended, descendants = [token_id], list[int]()
     while ended:
         made = update(ApiToken).where(ApiToken.made_by_id.in_(ended), ApiToken.revoked_at.is_(None))
         ended = list(session.scalars(made.values(revoked_at=now).returning(ApiToken.id)))
         descendants += ended
-    audit.record(session, "api_token.revoked", user_id=user_id, subject=str(token_id), with_it=sorted(descendants))
+    detail: dict[str, Any] = {"token": token_id, "with_it": sorted(descendants)}
+    audit.record(session, "api_token.revoked", user_id=user_id, subject=name, **detail)
 
 
 # --- memberships ---------------------------------------------------------------------------------------------------
@@ -407,8 +409,8 @@ def add_member(
         member.role = role
     session.flush()
     saw = member.role == "expert" and user_id in sight.saw_model(session, project_id, [user_id])
-    detail: dict[str, Any] = {"member": user_id, "role": member.role} | ({"saw_model": True} if saw else {})
-    audit.record(session, "member.added", user_id=by_user_id or user_id, project_id=project_id, **detail)
+    detail: dict[str, Any] = {"role": member.role} | ({"saw_model": True} if saw else {})
+    _record_member(session, "member.added", member, by_user_id or user_id, **detail)
     return member
 
 
@@ -429,8 +431,8 @@ def change_role(
         )
     member.role = role
     session.flush()
-    detail: dict[str, Any] = {"member": user_id, "role": role} | ({"saw_model": True} if saw else {})
-    audit.record(session, "member.role_changed", user_id=by_user_id, project_id=project_id, **detail)
+    detail: dict[str, Any] = {"role": role} | ({"saw_model": True} if saw else {})
+    _record_member(session, "member.role_changed", member, by_user_id, **detail)
 
 
 def remove_member(
@@ -442,7 +444,14 @@ def remove_member(
         _require_another_admin(session, project_id, user_id)
     member.removed_at = now or utcnow()
     session.flush()
-    audit.record(session, "member.removed", user_id=by_user_id, project_id=project_id, member=user_id)
+    _record_member(session, "member.removed", member, by_user_id)
+
+
+def _record_member(session: Session, action: str, member: Membership, by_user_id: int | None, **detail: Any) -> None:
+    """The address tells a reader who it is about; the id is what ``sight`` goes by."""
+    email = session.get_one(User, member.user_id).email
+    about: dict[str, Any] = {"project_id": member.project_id, "subject": email, "member": member.user_id}
+    audit.record(session, action, user_id=by_user_id, **about, **detail)
 
 
 def members(session: Session, project_id: int) -> list[tuple[User, Membership]]:

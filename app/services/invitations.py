@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session, aliased
@@ -56,10 +57,14 @@ def invite(
     )
     session.add(row)
     session.flush()
-    audit.record(
-        session, "invitation.created", user_id=by_user_id, project_id=project_id, subject=row.email or "", role=role
-    )
+    _record(session, "invitation.created", row, by_user_id, role=role)
     return token, row
+
+
+def _record(session: Session, action: str, row: Invitation, by_user_id: int | None, **detail: Any) -> None:
+    """Whom it is for, so far as that was said; the id, for one that is for anybody."""
+    about: dict[str, Any] = {"project_id": row.project_id, "subject": row.email or row.name, "invitation": row.id}
+    audit.record(session, action, user_id=by_user_id, **about, **detail)
 
 
 def _end_earlier(session: Session, project_id: int, email: str, now: datetime) -> None:
@@ -174,11 +179,11 @@ def withdraw(
             Invitation.expires_at > now,
         )
         .values(expires_at=now)
-        .returning(Invitation.id)
-    ).one_or_none()
+        .returning(Invitation)
+    ).scalar_one_or_none()
     if ended is None:
         raise _gone("invitation")
-    audit.record(session, "invitation.withdrawn", user_id=by_user_id, project_id=project_id, subject=str(invitation_id))
+    _record(session, "invitation.withdrawn", ended, by_user_id)
 
 
 def create_sign_in_link(
@@ -196,7 +201,7 @@ def create_sign_in_link(
             expires_at=now + timedelta(hours=SIGN_IN_HOURS),
         )
     )
-    audit.record(session, "sign_in_link.created", user_id=by_user_id, subject=str(user_id))
+    audit.record(session, "sign_in_link.created", user_id=by_user_id, subject=session.get_one(User, user_id).email)
     return token
 
 

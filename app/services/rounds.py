@@ -326,7 +326,7 @@ def adjudicate(
         user_id=user_id,
         project_id=round_.project_id,
         subject=f"round {round_.number}, item {item_id}",
-        label=label,
+        label=session.get_one(Project, round_.project_id).labels[label],
     )
     left = ties_left(session, round_)
     if left == 0:

@@ -90,7 +90,7 @@ def vote(
         user_id=user_id,
         project_id=round_.project_id,
         subject=f"round {round_.number}, item {item_id}",
-        label=label,
+        label=session.get_one(Project, round_.project_id).labels[label],
     )
     agreeing = [other for other in _votes(session, round_.id, [item_id]) if other.label == label]
     if len(agreeing) < AGREEING:

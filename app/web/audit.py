@@ -11,6 +11,7 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 
 from app.db.engine import Database
+from app.db.tables import AuditEvent
 from app.services import audit
 from app.services.exports.files import defuse
 from app.web.deps import AdminAccess, Db, ReadSession, SiteAdmin
@@ -42,7 +43,7 @@ def _page(
 ) -> Response:
     found = audit.entries(session, project_id, search=search, before=before, limit=_PAGE)
     more = found[-1].event.id if len(found) == _PAGE else None
-    place: dict[str, Any] = {"address": here[0], "csv": here[1], "whole": project_id is None}
+    place: dict[str, Any] = {"address": here[0], "csv": here[1], "whole": project_id is None, "in_words": in_words}
     return render(request, "audit.html", entries=found, search=search, more=more, before=before, **place)
 
 
@@ -77,6 +78,25 @@ def _csv(db: Database, project_id: int | None, search: str, name: str) -> Respon
 
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
     return StreamingResponse(blocks(), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def in_words(event: AuditEvent) -> str:
+    """The details for a reader: "role: expert", "round_size: 100 → 60"."""
+    return ", ".join(
+        f"{name}: {_value(value, changed=event.action == 'project.changed')}" for name, value in event.detail.items()
+    )
+
+
+def _value(value: Any, *, changed: bool = False) -> str:
+    if changed:
+        return " → ".join(map(_value, value))  # as it was, and as it is
+    if value is None or value in ("", []):
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(_value, value))
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
 
 
 def _row(entry: audit.Entry) -> tuple[str, ...]:

@@ -47,3 +47,17 @@ def test_a_site_admin_reads_what_belongs_to_no_project_and_nobody_else_does(scen
 def test_others_do_not(scene, who, status):
     for path in ("/audit", "/audit.csv"):
         assert scene.browser(who).get(scene.path(path)).status_code == status
+
+
+def test_it_names_whom_and_what_a_change_was_about(scene):
+    admin, members = scene.browser("admin"), scene.path("/people")
+    expert = scene.users["expert"]
+    admin.post(f"{members}/invitations", {"role": "viewer", "name": "Grace"})
+    admin.post(f"{members}/{expert}/role", {"role": "viewer"})
+    admin.post(f"{members}/{expert}/remove")
+    with scene.db.write() as session:
+        audit.record(session, "project.changed", project_id=scene.project_id, open=[True, False], labels=[["a"], []])
+    rows = {row["action"]: row for row in csv.DictReader(io.StringIO(admin.get(scene.path("/audit.csv")).text))}
+    assert rows["invitation.created"]["subject"] == "Grace"
+    assert rows["member.role_changed"]["subject"] == rows["member.removed"]["subject"] == "expert@example.org"
+    assert "open: yes → no, labels: a → none" in admin.get(scene.path("/audit")).text

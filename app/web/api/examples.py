@@ -664,7 +664,7 @@ _ADMINISTRATION = {
                 "project": "ads",
                 "action": "invitation.created",
                 "subject": "grace@example.org",
-                "detail": {"role": "expert"},
+                "detail": {"invitation": 2, "role": "expert"},
             }
         ],
         "next_before": None,

@@ -104,7 +104,7 @@ def test_a_token_makes_none_that_is_more_than_itself(world):
     with world.db.read() as session:
         event = session.scalars(select(AuditEvent).where(AuditEvent.action == "api_token.revoked")).one()
         made = session.scalars(select(ApiToken.id).where(ApiToken.made_by_id == asking.id).order_by(ApiToken.id)).all()
-    assert (event.subject, event.detail) == (str(asking.id), {"with_it": list(made)})
+    assert (event.subject, event.detail) == ("limited", {"token": asking.id, "with_it": list(made)})
 
 
 def test_no_token_sets_a_password(world):
