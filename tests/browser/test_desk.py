@@ -250,6 +250,23 @@ def test_axe_finds_nothing_on_the_way_to_the_desk_nor_where_there_is_nothing(bro
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
 
 
+OVERLAP = """() => {
+  const edge = (selector) => document.querySelector(selector).getBoundingClientRect();
+  return edge(".item-frame").bottom - edge(".answer-bar").top;
+}"""
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_the_answers_hide_nothing_of_the_text_on_a_low_screen(desk, site, width):
+    """A small laptop under its browser's bars, an old phone: the frame ends above the answers, before and after one."""
+    for height in (740, 660, 640, 600, 560, 512):
+        desk.set_viewport_size({"width": width, "height": height})
+        assert desk.evaluate(OVERLAP) <= 0, height
+    desk.keyboard.press("1")
+    all_sent(desk)
+    assert desk.evaluate(OVERLAP) <= 0
+
+
 def test_every_answer_counts_once_through_a_whole_round(desk, site):
     for _ in range(len(TEXTS)):
         desk.locator("#work").wait_for()
