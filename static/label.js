@@ -54,9 +54,11 @@
     if (top < 0 || bottom > end + 1) what.scrollIntoView();
   }
 
-  // A long text gets smaller letters first, and is folded if it is still too long for its frame.
+  // A long text gets smaller letters first, and is folded if it is still too long for its frame, which ends above the
+  // answers.
   function fold() {
     const item = byId("item");
+    byId("work").style.setProperty("--bar", `${document.querySelector(".answer-bar").offsetHeight}px`);
     const button = byId("expand");
     const open = item.classList.contains("open");
     const overflows = () => item.scrollHeight > item.clientHeight + 4;
