@@ -4,13 +4,13 @@ Every function flushes, so that ids are there, and leaves the commit to the call
 """
 
 from collections.abc import Mapping, Sequence
-from hashlib import blake2b
 from itertools import count
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from app.db.tables import GuidelineVersion, Item, Membership, Project, User
+from app.services.pool.rows import content_hash
 
 _numbers = count(1)
 
@@ -74,7 +74,7 @@ def make_items(session: Session, project: Project, texts: Sequence[str] | int) -
         Item(
             project_id=project.id,
             ordinal=project.item_count + i,
-            content_hash=blake2b(text.encode(), digest_size=16).digest(),
+            content_hash=content_hash(text),
             text=text,
         )
         for i, text in enumerate(texts)

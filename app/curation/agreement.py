@@ -158,10 +158,14 @@ def alignment_gap(
     min_shared: int = MIN_SHARED,
     resamples: int = RESAMPLES,
 ) -> Estimate:
-    """Model–human alignment less internal alignment, paired over the same items; 0 or more: the model matches."""
-    table = _ratings(ratings)
-    model = model_side(_labels(model_labels), table)
-    return _compare([model, expert_side(table)], groups, weights, rng, min_shared, resamples)
+    """Model–human alignment less internal alignment, paired over the same items; 0 or more: the model matches.
+
+    Only items with a model label and answers from two experts or more are compared.
+    """
+    labels, table = _labels(model_labels), _ratings(ratings)
+    both = (labels >= 0) & ((table >= 0).sum(axis=1) >= 2)
+    table = np.where(both[:, None], table, MISSING)
+    return _compare([model_side(labels, table), expert_side(table)], groups, weights, rng, min_shared, resamples)
 
 
 def percent_agreement(

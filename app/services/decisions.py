@@ -140,6 +140,26 @@ def _groups(session: Session, round_: Round, rows: list[RoundItem], embeddings: 
 
 
 @dataclass(frozen=True)
+class LabelledItem:
+    """``trained``: it is a fine-tuning item; the others are kept apart from every model."""
+
+    ordinal: int
+    content_hash: bytes
+    trained: bool
+
+
+def items_in_rounds(session: Session, round_: Round) -> list[LabelledItem]:
+    """The items of this round, which has its splits, and of all finished ones before it."""
+    split = {row.item_id: row.split for row in _items_so_far(session, round_)}
+    rows = session.execute(
+        select(Item.id, Item.ordinal, Item.content_hash)
+        .where(Item.project_id == round_.project_id, Item.id.in_(select(RoundItem.item_id)))
+        .order_by(Item.ordinal)
+    )
+    return [LabelledItem(row.ordinal, row.content_hash, split[row.id] == TRAIN) for row in rows if row.id in split]
+
+
+@dataclass(frozen=True)
 class TrainingItem:
     """``shares`` of the experts who gave each label; where a person has decided a tie, all of it is that label's."""
 

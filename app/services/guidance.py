@@ -24,7 +24,7 @@ from app.db.tables import (
     User,
 )
 from app.errors import Conflict, InvalidInput, NotFound
-from app.services import audit, preferences, projects
+from app.services import audit, example_items, preferences, projects
 from app.services.accounts import new_secret
 
 MAX_TEXT = 4000
@@ -319,10 +319,11 @@ def note_seen(session: Session, project_id: int, user: User) -> None:
 # --- queued again --------------------------------------------------------------------------------------------------
 
 
-def _standing(project_id: int, *, newer_than: int | None) -> Select[*tuple[Any, ...]]:
+def _standing(session: Session, project_id: int, *, newer_than: int | None) -> Select[*tuple[Any, ...]]:
     """Answered slots of the open review with their standing label, given under another version than ``newer_than``.
 
-    What its expert has seen beside its contrast is not among them: they could no longer answer it blind.
+    What its expert has seen beside its contrast is not among them, nor what the guideline shows as an example: they
+    could no longer answer it blind.
     """
     later = aliased(Annotation)
     seen = (
@@ -343,6 +344,7 @@ def _standing(project_id: int, *, newer_than: int | None) -> Select[*tuple[Any, 
             Annotation.label.is_not(None),
             ~exists().where(later.assignment_id == Assignment.id, later.id > Annotation.id),
             ~seen,
+            Assignment.item_id.not_in(example_items.items_with(project_id, example_items.on_show(session, project_id))),
         )
     )
     return query if newer_than is None else query.where(Annotation.guideline_version_id != newer_than)
@@ -365,14 +367,14 @@ def number_affected(session: Session, project_id: int, labels: Sequence[int] = (
 
 def _chosen(session: Session, project_id: int, labels: Sequence[int], items: Sequence[int]) -> Select[*tuple[Any, ...]]:
     current = projects.current_guideline(session, project_id)
-    standing = _standing(project_id, newer_than=current.id)
+    standing = _standing(session, project_id, newer_than=current.id)
     return standing.where(Annotation.label.in_(labels) | Assignment.item_id.in_(items))
 
 
 def count_affected(session: Session, project: Project, *, by_next_version: bool = False) -> list[int]:
     """By label, how many answers could be asked for again: now, or once a next version is published."""
     current = None if by_next_version else projects.current_guideline(session, project.id).id
-    standing = _standing(project.id, newer_than=current).subquery()
+    standing = _standing(session, project.id, newer_than=current).subquery()
     rows = session.execute(select(standing.c.label, func.count()).group_by(standing.c.label))
     found = {row.label: row[1] for row in rows}
     return [found.get(label, 0) for label in range(len(project.labels))]
@@ -390,7 +392,7 @@ class AnsweredItem:
 def affected_items(session: Session, project: Project, *, limit: int = 200) -> list[AnsweredItem]:
     """The items whose answers could be asked for again one by one, without saying whose they are."""
     current = projects.current_guideline(session, project.id)
-    standing = _standing(project.id, newer_than=current.id).subquery()
+    standing = _standing(session, project.id, newer_than=current.id).subquery()
     rows = session.execute(
         select(Item.id, Item.text, standing.c.label, func.count())
         .join(standing, standing.c.item_id == Item.id)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.db.tables import GuidelineVersion, ModelVersion, PracticeItem, Project, Round
 from app.errors import Conflict, InvalidInput, NotFound
-from app.services import audit, model_sources
+from app.services import audit, example_items, model_sources
 
 _SLUG = re.compile(r"[^a-z0-9]+")
 
@@ -124,13 +124,16 @@ def publish_guideline(
     summary: str = "",
     user_id: int | None = None,
 ) -> GuidelineVersion:
-    """A new version; answers given from now on name it."""
+    """A new version; answers given from now on name it. Raises InvalidInput for an example of no label here, Conflict
+    for a new one that an expert has still to answer."""
     unknown = set(examples) - set(project.labels)
     if unknown:
         raise InvalidInput(f"There is no label '{sorted(unknown)[0]}' in this project.", field="examples")
     cleaned = {
         label: [example.strip() for example in examples.get(label, []) if example.strip()] for label in project.labels
     }
+    new = example_items.texts_of(cleaned) - example_items.on_show(session, project.id)
+    example_items.require_answered(session, project.id, new)
     last = session.scalar(select(func.max(GuidelineVersion.version)).where(GuidelineVersion.project_id == project.id))
     version = GuidelineVersion(
         project_id=project.id,

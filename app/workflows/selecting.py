@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from app.curation.loop import LoopSettings, plan_round
 from app.db.tables import Round
-from app.services import predictions, selection, stages
+from app.services import example_items, predictions, selection, stages
 from app.workflows.context import begin_stage, context, pool_embeddings, round_facts
 
 
@@ -23,6 +23,7 @@ def mine(round_id: int) -> None:
         model = predictions.load_predictions(session, facts.base_model_id, len(facts.labels), len(embeddings))
         taken = selection.chosen_before(session, facts.project_id)
         history = selection.decided_before(session, facts.project_id)
+        taken += example_items.ordinals_on_show(session, facts.project_id)
     excluded = model.labels < 0
     excluded[taken] = True
     plan = plan_round(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.curation.splits import NEAR_DUPLICATE
 from app.db.tables import GuidelineVersion, Item, ModelVersion, Round
 from app.errors import InvalidInput
 from app.ml.artifacts import ArtifactStore
@@ -17,6 +18,7 @@ from app.ml.classifiers import Examples, Fitted, PoolSample, TrainingSet, draw_p
 from app.ml.portable import EncoderFacts
 from app.ml.prelabel import Runtime
 from app.services import decisions, predictions, stages
+from app.services.pool.rows import content_hash
 from app.workflows.context import RoundFacts, begin_stage, context, pool_embeddings, reporter, round_facts
 
 Ints = NDArray[np.int64]
@@ -62,7 +64,7 @@ def _training_set(facts: RoundFacts, items: list[decisions.TrainingItem]) -> Tra
         groups=np.array([item.group for item in items], dtype=np.int64),
         soft=np.array([item.shares for item in items], dtype=np.float64),
         pool=PoolSample(texts_at(facts, rows), vectors[rows].astype(np.float32)),
-        examples=_examples(facts, set(texts)),
+        examples=_examples(facts, vectors),
     )
 
 
@@ -77,17 +79,22 @@ def texts_at(facts: RoundFacts, rows: Ints) -> list[str]:
     return [found[row] for row in rows.tolist()]
 
 
-def _examples(facts: RoundFacts, known: set[str]) -> Examples | None:
-    """The example texts of the round's guideline, without those that experts have labelled since."""
-    here = context()
+def _examples(facts: RoundFacts, vectors: NDArray[np.float16]) -> Examples | None:
+    """The example texts of the round's guideline, without those that experts have labelled since: a text is trained on
+    once, and one of the evaluation set, or nearly one, never."""
+    here, given = context(), _guideline(facts).examples
     with here.db.read() as session:
-        given = session.get_one(GuidelineVersion, session.get_one(Round, facts.id).guideline_version_id).examples
-    pairs = [(text, k) for k, label in enumerate(facts.labels) for text in given.get(label, []) if text not in known]
+        labelled = decisions.items_in_rounds(session, session.get_one(Round, facts.id))
+    known = {item.content_hash for item in labelled}
+    pairs = [(text, k) for k, label in enumerate(facts.labels) for text in given.get(label, [])
+             if content_hash(text) not in known]  # fmt: skip
     if not pairs:
         return None
-    texts = [text for text, _ in pairs]
-    embeddings = here.encoder(facts.encoder).encode(texts).astype(np.float32)
-    return Examples(texts, embeddings, np.array([label for _, label in pairs], dtype=np.int64))
+    embeddings = here.encoder(facts.encoder).encode([text for text, _ in pairs]).astype(np.float32)
+    apart = vectors[[item.ordinal for item in labelled if not item.trained]].astype(np.float32)
+    kept = np.flatnonzero((embeddings @ apart.T).max(axis=1, initial=-1) < NEAR_DUPLICATE)
+    labels = np.array([label for _, label in pairs], dtype=np.int64)
+    return Examples([pairs[row][0] for row in kept], embeddings[kept], labels[kept]) if len(kept) else None
 
 
 def runtime() -> Runtime:

@@ -284,6 +284,21 @@ def test_two_models_are_compared_on_the_same_items():
     )
 
 
+def test_model_and_experts_are_compared_on_the_same_items():
+    """Neither items that the model left unlabelled nor those with one answer are on one side only."""
+    truth, ratings = noisy(300, 3, 0.9)
+    truth[:100] = -1
+    ratings[100:150, 1:] = -1
+    gap = agreement.alignment_gap(truth, ratings, np.arange(300), rng())
+    same = (truth[150:], ratings[150:])
+    model = agreement.model_human_alignment(*same, np.arange(150), rng())
+    internal = agreement.internal_alignment(same[1], np.arange(150), rng())
+    assert gap.n == 150
+    assert gap.value == pytest.approx(model.value - internal.value)
+    alone = agreement.alignment_gap(truth, ratings[:, :1], np.arange(300), rng())
+    assert (alone.value, alone.n) == (None, 0)
+
+
 def test_inverse_propensity_weights_recover_the_pools_kappa():
     r = rng(3)
     labels = (r.random(20_000) < 0.05).astype(int)

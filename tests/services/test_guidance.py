@@ -96,9 +96,15 @@ def test_a_proposal_that_is_taken_up_is_an_example_of_the_next_version(db, revie
     task = answer_next(db, review, expert)
     values = {"key": "propose-it", "assignment_id": task.assignment_id, "label": 1}
     row = work(db, review, guidance.suggest, expert, "example", "It is telling.", **values)
+    with pytest.raises(Conflict, match="have still to answer") as refused:
+        work(db, review, guidance.take_up, row.id, user_id=review.experts[1])
+    assert refused.value.detail == {"field": "examples"}
+    for _ in range(3):
+        answer_next(db, review, review.experts[1])
     version = work(db, review, guidance.take_up, row.id, user_id=review.experts[1])
     with db.read() as session:
         project = session.get_one(Project, review.project_id)
+        assert guidance.count_affected(session, project) == [0, 2], "the example itself is asked of nobody"
         current = projects.current_guideline(session, project.id)
         assert current.version == version.version
         assert task.text in current.examples[project.labels[1]]

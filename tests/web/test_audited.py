@@ -447,10 +447,10 @@ def pool(walk: Walk) -> None:
     walk("admin", f"POST {A}/dry-runs")
 
 
-def open_review(walk: Walk, *, items: int = 8) -> list[int]:
+def open_review(walk: Walk, *, items: int = 8, overlap: int = 2) -> list[int]:
     def work(session, project: Project) -> list[int]:
         ids = session.scalars(select(Item.id).order_by(Item.ordinal).limit(items)).all()
-        session.add(pair_of(add_round(session, project, ids, overlap=2).id, ids[0], ids[1]))
+        session.add(pair_of(add_round(session, project, ids, overlap=overlap).id, ids[0], ids[1]))
         return list(ids)
 
     return walk.write(work)
@@ -475,7 +475,7 @@ def answer(walk: Walk, label: int = 1) -> int:
 
 
 def guideline(walk: Walk) -> None:
-    open_review(walk)
+    open_review(walk, overlap=1)
     answer(walk), answer(walk)
     slot = answer(walk)
     walk("admin", f"POST {P}/start/guideline", {"text": "One", "examples": ["a", "b"]})
@@ -486,6 +486,7 @@ def guideline(walk: Walk) -> None:
     walk("admin", f"POST {P}/guideline/again", {"labels": "1", "expected": "3"})
     asked = {"kind": "example", "text": "This one?", "assignment": str(slot), "label": "1", "key": "k" * 16}
     walk("expert", f"POST {P}/suggestions", asked)
+    answer(walk), answer(walk), answer(walk)  # an example is published only when nobody has still to answer it
     taken = {"action": "take_up"}
     walk("admin", f"POST {P}/suggestions/{{suggestion_id}}", taken, place={"suggestion_id": 1})
     answer(walk)

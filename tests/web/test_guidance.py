@@ -69,6 +69,9 @@ def test_an_example_is_taken_up_with_one_click(scene, review):
     expert, admin = scene.browser("expert"), scene.browser("admin")
     (one, *_rest) = held(expert, scene)
     ask(expert, scene, kind="example", label=1, assignment=one)
+    early = admin.post(scene.path(f"/suggestions/{ids(scene)[0]}"), {"action": "take_up"})
+    assert (early.status_code, "have still to answer" in early.text) == (409, True)
+    note_down(expert, scene, assignment=one, label=1)
     reply = admin.post(scene.path(f"/suggestions/{ids(scene)[0]}"), {"action": "take_up"})
     assert reply.status_code == 303
     assert "&lt;script&gt;" in expert.get(scene.path("/guideline/versions")).text

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from app.db.tables import ModelVersion, Round
-from app.services import decisions
+from app.db.tables import Item, ModelVersion, Project, Round, RoundItem
+from app.services import decisions, projects
 from app.workflows import training
 from app.workflows.context import round_facts
 from tests.workflows.loop import EXAMPLES, answer_all, make_loop, start, wait_for
@@ -31,3 +31,35 @@ def test_a_round_trains_with_a_sample_of_its_pool_and_the_examples_and_again_giv
     assert np.array_equal(again.coef, stored.coef)
     assert np.array_equal(again.intercept, stored.intercept)
     assert again.threshold == stored.threshold
+
+
+@pytest.mark.slow
+def test_an_example_is_neither_chosen_nor_trained_on_where_a_model_is_judged_by_it(db, worker):
+    """Only new texts teach: not the evaluation set's, nor nearly those, nor a fine-tuning item a second time."""
+    project_id = make_loop(db, items=36)
+    first = start(db, project_id)
+    wait_for(db, first, "review")
+    answer_all(db, first)
+    wait_for(db, first, "done")
+    new = "A new text: she lifted the lid and could not believe it."
+    with db.write() as session:
+        project = session.get_one(Project, project_id)
+        texts = dict[str | None, str]()
+        for text, split in session.execute(
+            select(Item.text, RoundItem.split).join(RoundItem, RoundItem.item_id == Item.id)
+        ):
+            texts[split] = text
+        unchosen = session.scalars(select(Item).where(Item.id.not_in(select(RoundItem.item_id)))).first()
+        near = texts["evaluation"].upper() + "  "  # the encoder looks at small letters
+        shown = [texts["evaluation"], near, texts["train"], unchosen.text, new]
+        projects.publish_guideline(session, project, text="Rule.", examples={"fine": [], "clickbait": shown})
+    second = start(db, project_id)
+    wait_for(db, second, "review")
+    with db.read() as session:
+        chosen = session.scalars(select(RoundItem.item_id).where(RoundItem.round_id == second)).all()
+    assert unchosen.id not in chosen
+    answer_all(db, second)
+    wait_for(db, second, "done")
+    with db.read() as session:
+        items = decisions.training_items(session, session.get_one(Round, second), 2)
+    assert training._training_set(round_facts(second), items).examples.texts == [unchosen.text, new]
