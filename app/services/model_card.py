@@ -16,6 +16,7 @@ _ENGINES = {
     "lora": "It is a language model with a LoRA adapter, which answers with one token for each label.",
 }
 _SLICES = ((EVALUATION, "evaluation set"), (CONTROL, "control slice"))
+_CHOSEN = {"pool": "for the pool, by the scores of its texts, calibrated on fine-tuning texts", "default": "by default"}
 _LIMITS = (
     "The figures say how often the model agrees with this project's experts, beyond chance, by one guideline. They "
     "say nothing of texts of another kind, language or time.",
@@ -66,10 +67,11 @@ def _decision(labels: Sequence[str], model: Registered) -> str:
     if model.threshold is None:
         return "The label of a text is the one with the highest score."
     positive = plain(labels[1])
+    how = _CHOSEN.get(str(model.metrics.get("threshold_source")), "on fine-tuning texts")
     return (
         f"A text is “{positive}” from a score of **{model.threshold:.4f}** on, not from .5: this threshold was chosen "
-        "on fine-tuning texts. `predict.py` keeps to it; a `pipeline` of transformers does not, and takes the label "
-        "with the highest score."
+        f"{how}. `predict.py` keeps to it; a `pipeline` of transformers does not, and takes the label with the highest "
+        "score."
     )
 
 

@@ -176,8 +176,11 @@ def _limits(known: AlignmentReport) -> list[str]:
     control = known.newest(CONTROL)
     if control is None or control.kappa.value is None:
         found.append("Nothing can be said of the whole pool: the control slice has no defined figure.")
-    elif control.kappa.n < 60:
-        found.append(f"The control slice has {control.kappa.n:,} items: for rare labels read it as optimistic.")
+    else:
+        found.append(
+            f"The control slice has {control.kappa.n:,} items. Where a label is rare in the pool its kappa is too "
+            "high: by .04 to .12 in simulations with 1 % of the pool, by .02 at most with 5 %."
+        )
     if known.labels.undecided:
         found.append(f"{known.labels.undecided:,} ties were left out of the labels.")
     return found

@@ -49,7 +49,8 @@ def decided_before(session: Session, project_id: int) -> History:
         labels=np.array([row.label for row in rows], dtype=np.int64),
         rounds=np.array([row.number for row in rows], dtype=np.int64),
         trained=np.array([row.split == TRAIN for row in rows], dtype=np.bool_),
-        propensities=np.array([np.nan if row.propensity is None else row.propensity for row in rows]),
+        # An item without a split, a twin of both sides, is no control item: part of the training set is too like it.
+        propensities=np.array([np.nan if None in (row.propensity, row.split) else row.propensity for row in rows]),
         reasons=[row.reason for row in rows],
     )
 

@@ -121,7 +121,7 @@ def test_strategies_see_what_finished_rounds_decided_and_nothing_of_open_or_canc
         make_items(session, other, 3)
         project = make_project(session)
         items = make_items(session, project, 8)
-        wanted = [("done", 1, items[4:7]), ("cancelled", 2, items[2:4]), ("review", 3, items[0:2])]
+        wanted = [("done", 1, items[4:8]), ("cancelled", 2, items[2:4]), ("review", 3, items[0:2])]
         for state, number, members in wanted:
             round_ = add_round(session, project, [item.id for item in members], overlap=2, number=number)
             round_.state = state
@@ -130,18 +130,19 @@ def test_strategies_see_what_finished_rounds_decided_and_nothing_of_open_or_canc
                 session.add(ConsensusLabel(round_id=round_.id, item_id=item.id, label=1, source="majority", votes=2))
         done = session.scalars(select(RoundItem).join(Round).where(Round.state == "done")).all()
         done[0].split, done[1].split, done[1].propensity = "train", "evaluation", 0.25
+        done[3].split, done[3].propensity = None, 0.5  # drawn for the control slice, and a twin of both sides
         tie = session.scalars(select(ConsensusLabel).where(ConsensusLabel.item_id == items[6].id)).one()
         tie.label, tie.source = None, "tie"
         project_id, other_id = project.id, other.id
     with db.read() as session:
         history = selection.decided_before(session, project_id)
         nothing = selection.decided_before(session, other_id)
-    assert history.items.tolist() == [4, 5]
-    assert history.labels.tolist() == [1, 1]
-    assert history.rounds.tolist() == [1, 1]
-    assert history.trained.tolist() == [True, False]
-    assert list(history.reasons) == ["boundary", "boundary"]
-    np.testing.assert_array_equal(history.propensities, [np.nan, 0.25])
+    assert history.items.tolist() == [4, 5, 7]
+    assert history.labels.tolist() == [1, 1, 1]
+    assert history.rounds.tolist() == [1, 1, 1]
+    assert history.trained.tolist() == [True, False, False]
+    assert list(history.reasons) == ["boundary"] * 3
+    np.testing.assert_array_equal(history.propensities, [np.nan, 0.25, np.nan])
     assert len(nothing) == 0
     assert (nothing.items.dtype, nothing.trained.dtype, nothing.propensities.dtype) == (np.int64, np.bool_, np.float64)
 
