@@ -173,13 +173,13 @@ class SignInLimit:
 
     def __init__(self, attempts: int = 8, seconds: float = 600, clock: Callable[[], float] = time.monotonic) -> None:
         self._attempts, self._seconds, self._clock = attempts, seconds, clock
-        self._failed: dict[tuple[str, str], deque[float]] = {}
+        self._failed: dict[bytes, deque[float]] = {}
         self._lock = threading.Lock()
 
     def check(self, address: str, email: str) -> None:
         """Raises TooManyAttempts."""
         with self._lock:
-            failed = self._recent((address, email.strip().lower()))
+            failed = self._recent(_attempt_key(address, email))
             if len(failed) < self._attempts:
                 return
             minutes = int((failed[0] + self._seconds - self._clock()) // 60) + 1
@@ -190,7 +190,7 @@ class SignInLimit:
         )
 
     def failed(self, address: str, email: str) -> None:
-        key = (address, email.strip().lower())
+        key = _attempt_key(address, email)
         with self._lock:
             failed = self._recent(key)
             failed.append(self._clock())
@@ -201,13 +201,19 @@ class SignInLimit:
 
     def succeeded(self, address: str, email: str) -> None:
         with self._lock:
-            self._failed.pop((address, email.strip().lower()), None)
+            self._failed.pop(_attempt_key(address, email), None)
 
-    def _recent(self, key: tuple[str, str]) -> deque[float]:
+    def _recent(self, key: bytes) -> deque[float]:
         failed = self._failed.get(key, deque(maxlen=self._attempts))
         while failed and failed[0] <= self._clock() - self._seconds:
             failed.popleft()
         return failed
+
+
+def _attempt_key(address: str, email: str) -> bytes:
+    """A digest, because what is typed as an e-mail address may be as long as a request."""
+    typed = f"{address}\n{email.strip().lower()}"
+    return blake2b(typed.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 # --- middleware ----------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Sessions, forgery protection and who may open what."""
 
 import re
+import tracemalloc
 
 import pytest
 from fastapi.routing import iter_route_contexts
@@ -81,6 +82,21 @@ def test_the_sign_in_limit_forgets_after_its_time_and_after_success():
     limit.succeeded("1.2.3.4", "ana@example.org")
     limit.failed("1.2.3.4", "ana@example.org")
     limit.check("1.2.3.4", "ana@example.org")
+
+
+def test_the_sign_in_limit_keeps_little_however_long_the_address_that_was_typed():
+    limit = security.SignInLimit(attempts=1)
+    tracemalloc.start()
+    try:
+        for number in range(50):
+            limit.failed("1.2.3.4", f"{number}{'a' * 200_000}\udc80")
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 500_000, "ten million characters were typed"
+    with pytest.raises(security.TooManyAttempts):
+        limit.check("1.2.3.4", f"7{'A' * 200_000}\udc80")
+    limit.check("1.2.3.4", f"7{'a' * 199_999}\udc80")
 
 
 @pytest.mark.parametrize(
