@@ -33,6 +33,7 @@ def make_engine(url: str, *, pool_size: int = 40) -> Engine:
     engine = create_engine(url, pool_size=pool_size, max_overflow=20, connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000})
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "commit", _commit_sqlite)
     return engine
 
 
@@ -70,6 +71,21 @@ def _begin_sqlite(connection: Connection) -> None:
     # take it at the start.
     writes = connection.get_execution_options().get("linecall_write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _commit_sqlite(connection: Connection) -> None:
+    # After an error that has ended the transaction the driver's commit does nothing and succeeds all the same.
+    if not _is_in_transaction(connection):
+        raise TransactionLost("SQLite has rolled this transaction back, so nothing of it is saved.")
+
+
+def _is_in_transaction(connection: Connection) -> bool:
+    return cast(sqlite3.Connection, connection.connection.dbapi_connection).in_transaction
+
+
+class TransactionLost(Exception):
+    """What was to be committed is gone: a full disk, a failed read or write or a lack of memory makes SQLite roll
+    back the whole transaction and not only the statement, and code that caught that error went on without one."""
 
 
 class Database:
@@ -143,7 +159,7 @@ class _WriteLane:
                     results.append((future, work(session), None))
                 else:
                     results.extend((future, *_attempt(session, work)) for work, future in batch)
-        except BaseException as error:  # the commit itself failed: nobody's work is saved, and everybody is told
+        except BaseException as error:  # the transaction as a whole failed: nothing is saved, and everybody is told
             for _, future in batch:
                 future.set_exception(error)
             if not isinstance(error, Exception):
@@ -157,10 +173,17 @@ class _WriteLane:
 
 
 def _attempt(session: Session, work: Callable[[Session], Any]) -> tuple[Any, Exception | None]:
-    """The work's value, or the exception that undid it; either way the transaction around it goes on."""
+    """The work's value, or the exception that undid it; either way the transaction around it goes on.
+
+    Raises the exception where it has ended that transaction: what others did in it before is gone, and what comes
+    after would be committed on its own.
+    """
+    connection = session.connection()
     try:
         with session.begin_nested():
             value = work(session)
         return value, None
-    except Exception as error:  # noqa: BLE001 - handed to the caller that queued this work
+    except Exception as error:
+        if not _is_in_transaction(connection):
+            raise
         return None, error

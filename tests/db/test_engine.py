@@ -1,14 +1,15 @@
 """The promises of app.db.engine on both databases."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from sqlalchemy.orm import Session
 
-from app.db.engine import Database, normalise_url
+from app.db.engine import Database, TransactionLost, normalise_url
 from app.db.tables import Item, Project, User
 from tests.factories import make_items, make_project, make_user
 
@@ -65,6 +66,74 @@ def test_a_failing_short_write_harms_no_other(db: Database) -> None:
         outcomes = list(pool.map(add, range(60)))
     assert outcomes == ["saved", "refused"] * 30
     assert count_of(db, User) == 31
+
+
+def fill_the_disk(session: Session) -> None:
+    """An insert for which there is no room: SQLite rolls back the whole transaction, not only the statement."""
+    connection = session.connection()
+    pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+    connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+    try:
+        make_user(session, name="x" * 200_000)
+    finally:
+        connection.exec_driver_sql("PRAGMA max_page_count=4294967294")
+
+
+def run_in_one_batch(db: Database, works: list) -> list:
+    """Their values or exceptions, in order: all are queued before the first of them is done."""
+    lane = db._lane
+    with ThreadPoolExecutor(len(works)) as pool:
+        with lane._lock:
+            waiting = []
+            for work in works:
+                waiting.append(pool.submit(db.run_write, work))
+                until(lambda: len(lane._queue) == len(waiting))
+        return [future.exception() or future.result() for future in waiting]
+
+
+def until(holds) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_whoever_is_told_saved_is_on_disk_when_one_of_a_batch_loses_the_transaction(db: Database, place: int) -> None:
+    if not db.is_sqlite:
+        pytest.skip("only SQLite commits several callers' work together")
+
+    def add(number: int):
+        return lambda session: make_user(session, email=f"person{number}@example.org").email
+
+    works = [add(number) for number in range(4)]
+    works.insert(place, fill_the_disk)
+    outcomes = run_in_one_batch(db, works)
+    with db.read() as session:
+        on_disk = set(session.scalars(select(User.email)))
+    assert {outcome for outcome in outcomes if isinstance(outcome, str)} == on_disk
+    assert isinstance(outcomes[place], OperationalError)
+    assert db.run_write(add(9)) == "person9@example.org"  # and the lane goes on
+    assert count_of(db, User) == len(on_disk) + 1
+
+
+@pytest.mark.parametrize("way", ["write", "run_write"])
+def test_a_commit_after_the_transaction_was_lost_is_not_taken_for_a_success(db: Database, way: str) -> None:
+    if not db.is_sqlite:
+        pytest.skip("Postgres refuses every statement after an error")
+
+    def work(session: Session) -> None:
+        make_user(session, "Ada")
+        with pytest.raises(OperationalError), session.begin_nested():
+            fill_the_disk(session)
+
+    with pytest.raises((TransactionLost, OperationalError)):
+        if way == "run_write":
+            db.run_write(work)
+        else:
+            with db.write() as session:
+                work(session)
+    assert count_of(db, User) == 0
 
 
 def test_foreign_keys_are_enforced(db: Database) -> None:
