@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, Field
 from sqlalchemy.orm import Session
 
 from app.db.base import utcnow
@@ -21,6 +21,7 @@ from app.web import i18n
 from app.web.deps import AppSettings, Db, ExpertAccess, ProjectAccess
 from app.web.i18n import N_, _
 from app.web.render import redirect, render
+from app.web.storable import Storable
 
 router = APIRouter(prefix="/p/{slug}")
 
@@ -129,7 +130,7 @@ def empty_words(empty: EmptyQueue) -> dict[str, Any]:
     return {"reason": empty.reason, "title": _(title), "text": _(text), "more": more, "votes": votes}
 
 
-class Noted(BaseModel):
+class Noted(Storable):
     """One thing that the expert did, as the page noted it down. ``key`` makes it happen once."""
 
     kind: Literal["answer", "skip", "undo"]

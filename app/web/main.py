@@ -50,6 +50,7 @@ from app.web.api import ROUTERS as API_ROUTERS
 from app.web.api.examples import DescribedApi
 from app.web.deps import speak_the_readers_language
 from app.web.security import BodyLimit, SecurityHeaders, SignInLimit, refuse_forgery, refuse_odd_address
+from app.web.storable import refuse_unstorable_form
 
 # Every screen area is one module with a ``router``, listed here: pages first, then the JSON API.
 # A project's pages live under /p/{slug}/…; the navigation shows a link once a route has the name that
@@ -99,7 +100,12 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         redoc_url=None,
         openapi_url="/api/openapi.json",
         lifespan=_lifespan(database if ours else None),
-        dependencies=[Depends(refuse_odd_address), Depends(speak_the_readers_language), Depends(refuse_forgery)],
+        dependencies=[
+            Depends(refuse_odd_address),
+            Depends(speak_the_readers_language),
+            Depends(refuse_forgery),
+            Depends(refuse_unstorable_form),
+        ],
     )
     attach(app, settings, database)
     for router in ROUTERS:

@@ -3,18 +3,22 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Form, Request, Response
+from pydantic import AfterValidator
 
 from app.errors import InvalidInput
 from app.services import preferences
 from app.web.deps import SignedIn, WriteSession
 from app.web.i18n import LANGUAGES, _
 from app.web.render import redirect
+from app.web.storable import storable
 
 router = APIRouter()
 
 
 @router.post("/preferences", name="save_preferences")
-def save(access: SignedIn, session: WriteSession, changes: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
+def save(
+    access: SignedIn, session: WriteSession, changes: Annotated[dict[str, Any], Body(), AfterValidator(storable)]
+) -> dict[str, Any]:
     saved = preferences.update(session, access.user, **changes)
     return saved.model_dump() | {"keys": saved.all_keys}
 

@@ -145,11 +145,15 @@ def _comes_from_here(request: Request) -> bool:
 
 
 async def _form_token(request: Request) -> str:
-    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if kind not in ("application/x-www-form-urlencoded", "multipart/form-data"):
+    if not is_form(request):
         return ""
     value = (await request.form()).get(CSRF_FIELD, "")
     return value if isinstance(value, str) else ""
+
+
+def is_form(request: Request) -> bool:
+    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return kind in ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 def safe_next(target: str | None, default: str = "/") -> str:

@@ -1,53 +1,23 @@
 """What the API takes and gives. Where a service's own dataclass says it already, the API gives that."""
 
-import math
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 from app.services.accounts import Role
 from app.services.annotations import MAX_NOTE
 from app.services.overview import ReviewProgress, StageLine
 from app.services.projects import ProjectSettings
+from app.web.storable import Storable
 
 LARGEST_ID = 2**31 - 1  # Postgres refuses more in a column of this type
-_DEEPEST = 20
-_LARGEST_NUMBER = 2**63
 
 
-def check_storable(value: Any, depth: int = 0) -> None:
-    """Raises ValueError for what a database, JSON or the stack has no room for, at any depth of a parsed body."""
-    if depth > _DEEPEST:
-        raise ValueError(f"it is nested more than {_DEEPEST} deep")
-    if isinstance(value, str):
-        _check_text(value)
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("it holds a number that is not finite")
-    elif isinstance(value, int) and abs(value) >= _LARGEST_NUMBER:
-        raise ValueError("it holds a number that is too large")
-    elif isinstance(value, dict | list):
-        for part in [*value, *value.values()] if isinstance(value, dict) else value:
-            check_storable(part, depth + 1)
-
-
-def _check_text(text: str) -> None:
-    if "\0" in text:
-        raise ValueError("it holds a NUL character")
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError("it holds half of a surrogate pair")
-
-
-class Body(BaseModel):
-    """What a request brings. It is checked as a whole first, so that no error message has to quote such a value."""
+class Body(Storable):
+    """What a request brings, and nothing besides."""
 
     model_config = ConfigDict(extra="forbid")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _storable(cls, values: Any) -> Any:
-        check_storable(values)
-        return values
 
 
 class Given(BaseModel):
