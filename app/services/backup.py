@@ -188,10 +188,9 @@ def _put_back(
                 archive.write_rows(connection, table, kinds, lines)
         for statement in keys:
             connection.execute(text(statement))
-        for part in manifest["parts"]:
+        for part, digest in manifest["parts"].items():
             key = part.removeprefix("artifacts/")
-            if key != part and not store.exists(key):
-                added.append(key)
+            if key != part and not _holds(store, key, digest, added):
                 store.put_bytes(key, backup.read(part))
 
     def then(connection: Connection) -> None:
@@ -208,6 +207,19 @@ def _put_back(
         raise
     for path, _ in _set_aside(settings):
         path.unlink(missing_ok=True)
+
+
+def _holds(store: ArtifactStore, key: str, digest: str, added: list[str]) -> bool:
+    """Whether the store has these bytes; a key that it has not is noted in ``added``. Other bytes under a key are a
+    damaged file, for a key never names two contents, and the backup mends it even if the restore then fails."""
+    if not store.exists(key):
+        added.append(key)
+        return False
+    found = sha256()
+    with store.open_read(key) as source:
+        while chunk := source.read(_CHUNK):
+            found.update(chunk)
+    return found.hexdigest() == digest
 
 
 def _forget_workflows(settings: Settings, connection: Connection) -> None:

@@ -1,6 +1,7 @@
 """Model versions and what they say about the pool."""
 
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from app.db.tables import Item, ModelVersion, Prediction, PrelabelCache
 from app.errors import NotFound
 
 _BIND_LIMIT = 900  # SQLite's oldest limit on parameters in one statement is 999
+_AT_ONCE = 10_000  # hashes, of 16 bytes
 
 
 class Span(NamedTuple):
@@ -41,6 +43,33 @@ def items_between(session: Session, project_id: int, span: Span) -> list[PoolIte
         .order_by(Item.ordinal)
     )
     return [PoolItem(*row) for row in rows]
+
+
+def texts_of(session: Session, project_id: int, ordinals: Sequence[int]) -> list[str]:
+    """The texts of the items with these ordinals, in this order."""
+    found: dict[int, str] = {}
+    for start in range(0, len(ordinals), _BIND_LIMIT):
+        some = ordinals[start : start + _BIND_LIMIT]
+        rows = session.execute(
+            select(Item.ordinal, Item.text).where(Item.project_id == project_id, Item.ordinal.in_(some))
+        )
+        found.update((ordinal, text) for ordinal, text in rows)
+    return [found[ordinal] for ordinal in ordinals]
+
+
+def texts_digest(session: Session, project_id: int, span: Span) -> str | None:
+    """16 hex digits that stand for these texts in this order; None while the pool has not all of them."""
+    hashes = session.scalars(
+        select(Item.content_hash)
+        .where(Item.project_id == project_id, Item.ordinal >= span.start, Item.ordinal < span.stop)
+        .order_by(Item.ordinal)
+        .execution_options(yield_per=_AT_ONCE)
+    )
+    digest, count = sha256(), 0
+    for content_hash in hashes:
+        digest.update(content_hash)
+        count += 1
+    return digest.hexdigest()[:16] if count == span.stop - span.start else None
 
 
 def get_or_create_version(

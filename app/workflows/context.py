@@ -2,9 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +17,8 @@ from app.db.engine import Database
 from app.db.tables import Project, Round
 from app.ml.artifacts import ArtifactStore
 from app.ml.encoders import Encoder, load_encoder
-from app.services import stages
+from app.services import predictions, stages
+from app.services.predictions import Span
 
 _REPORT_SECONDS = 0.5
 
@@ -33,6 +35,7 @@ class WorkerContext:
     worker_id: str
     stopping: threading.Event = field(default_factory=threading.Event)
     store: ArtifactStore = field(init=False)
+    text_digests: dict[tuple[Any, ...], str] = field(default_factory=dict)  # by project and rows: texts never change
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "store", ArtifactStore(self.settings.resolved_artifacts_url))
@@ -98,6 +101,7 @@ class RoundFacts:
 
     id: int
     project_id: int
+    project_made_at: datetime  # after a purge, SQLite gives the number to the next project
     number: int
     seed: int
     labels: list[str]
@@ -121,6 +125,7 @@ def round_facts(round_id: int) -> RoundFacts:
         return RoundFacts(
             id=round_.id,
             project_id=project.id,
+            project_made_at=project.created_at,
             number=round_.number,
             seed=round_.seed,
             labels=list(project.labels),
@@ -159,21 +164,51 @@ def reporter(round_id: int, stage: str, *, before: int = 0, total: int | None = 
     return report
 
 
+@dataclass(frozen=True)
+class PoolTexts:
+    """What the stores of embeddings and places compare theirs with."""
+
+    facts: RoundFacts
+
+    def digest(self, start: int, stop: int) -> str | None:
+        here, facts = context(), self.facts
+        key = (facts.project_id, facts.project_made_at, start, stop)
+        if key not in here.text_digests:
+            with here.db.read() as session:
+                found = predictions.texts_digest(session, facts.project_id, Span(start, stop))
+            if found is None:
+                return None
+            here.text_digests[key] = found
+        return here.text_digests[key]
+
+    def embedded(self, rows: Sequence[int]) -> NDArray[np.float32]:
+        here = context()
+        with here.db.read() as session:
+            texts = predictions.texts_of(session, self.facts.project_id, rows)
+        return here.encoder(self.facts.encoder).encode(texts)
+
+
 def pool_size(facts: RoundFacts) -> int:
     """How many items, from the first on, are embedded. Later ones were imported after this round had begun: they wait
     for the next one."""
+    missing = missing_embeddings(facts, facts.item_count)
+    return missing[0][0] if missing else facts.item_count
+
+
+def missing_embeddings(facts: RoundFacts, size: int) -> list[list[int]]:
+    """The rows that have none, as [start, stop] of at most ``size``."""
     from app.ml import embedding_store
 
     here = context()
-    key = here.encoder(facts.encoder).key
-    missing = embedding_store.missing_shards(here.store, facts.project_key, key, facts.item_count, facts.item_count)
-    return missing[0].start if missing else facts.item_count
+    key, n = here.encoder(facts.encoder).key, facts.item_count
+    missing = embedding_store.missing_shards(here.store, facts.project_key, key, n, PoolTexts(facts), size)
+    return [[start, stop] for start, stop in missing]
 
 
 def pool_embeddings(facts: RoundFacts) -> NDArray[np.float16]:
     """The pool's embeddings as a memory map (pool_size, dim)."""
     from app.ml import embedding_store
 
-    here = context()
-    key = here.encoder(facts.encoder).key
-    return embedding_store.load(here.store, facts.project_key, key, pool_size(facts), here.settings.resolved_cache_dir)
+    here, texts = context(), PoolTexts(facts)
+    key, cache = here.encoder(facts.encoder).key, here.settings.resolved_cache_dir
+    return embedding_store.load(here.store, facts.project_key, key, pool_size(facts), texts, cache)

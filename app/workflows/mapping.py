@@ -17,7 +17,7 @@ from app.ml import map_store
 from app.services import maps, predictions
 from app.services.map_layers import build_layer
 from app.services.maps import ProjectionFacts, Side, Wanted
-from app.workflows.context import RoundFacts, context, pool_embeddings, round_facts, under_way
+from app.workflows.context import PoolTexts, RoundFacts, context, pool_embeddings, round_facts, under_way
 from app.workflows.training import texts_at
 
 log = logging.getLogger(__name__)
@@ -55,12 +55,15 @@ def place_items(round_id: int) -> None:
     facts, here = round_facts(round_id), context()
     embeddings = pool_embeddings(facts)
     row = _projection(facts, embeddings)
-    known = map_store.load_places(here.store, row.artifact_key, len(embeddings))
+    texts = PoolTexts(facts).digest
+    known = map_store.load_places(here.store, row.artifact_key, len(embeddings), texts)
     if len(known) == len(embeddings):
         return
     projection = Projection(*map_store.load_projection(here.store, row.artifact_key))
     new = maps2d.place_all(projection, embeddings, len(known), len(embeddings), lambda _: _go_on())
-    map_store.save_places(here.store, row.artifact_key, np.concatenate([known, new]))
+    of = texts(0, len(embeddings))
+    assert of is not None  # noqa: S101 - items that are embedded are there
+    map_store.save_places(here.store, row.artifact_key, np.concatenate([known, new]), of)
 
 
 def _go_on() -> None:
@@ -114,7 +117,9 @@ def draw_layer(round_id: int, side: Side, attempt: int) -> None:
         version_id = facts.base_model_id if side == "before" else predictions.version_of_round(session, round_id)
     if row is None or version_id is None:
         raise RuntimeError("the items have no place, or no model has labelled them")
-    places = map_store.load_places(here.store, row.artifact_key, facts.item_count)
+    places = map_store.load_places(here.store, row.artifact_key, facts.item_count, PoolTexts(facts).digest)
+    if not len(places):  # a version before stamps placed them, and was replaced between the two steps
+        raise RuntimeError("the items' places are of an earlier version of Linecall: draw the map again")
     with here.db.read() as session:
         labels = predictions.labels_by_ordinal(session, version_id, len(places))
         layer = build_layer(session, facts.project_id, places, labels, len(facts.labels), row.facts["regions"])

@@ -17,10 +17,12 @@ from app.services import evaluation, predictions
 from app.services.predictions import PoolItem, Span
 from app.services.rounds import current_model
 from app.workflows.context import (
+    PoolTexts,
     RoundFacts,
     begin_stage,
     context,
     finish_stage,
+    missing_embeddings,
     pool_embeddings,
     pool_size,
     reporter,
@@ -39,13 +41,12 @@ _CACHE_BATCH = 64
 def plan_embedding(round_id: int) -> list[list[int]]:
     """The shards that have no embeddings yet, as [start, stop]; fixed by this step, so that a resumed round goes
     through the same list."""
-    facts, here = round_facts(round_id), context()
+    facts = round_facts(round_id)
     if not begin_stage(round_id, "embed", facts.item_count):
         return []
-    key = here.encoder(facts.encoder).key
-    missing = embedding_store.missing_shards(here.store, facts.project_key, key, facts.item_count, EMBED_SHARD)
+    missing = missing_embeddings(facts, EMBED_SHARD)
     begin_stage(round_id, "embed", sum(stop - start for start, stop in missing))
-    return [[start, stop] for start, stop in missing]
+    return missing
 
 
 @DBOS.step(name="embed_shard")
@@ -53,10 +54,12 @@ def embed_shard(round_id: int, start: int, stop: int, before: int, total: int) -
     facts, here = round_facts(round_id), context()
     with here.db.read() as session:
         items = predictions.items_between(session, facts.project_id, Span(start, stop))
+    texts = PoolTexts(facts).digest(start, start + len(items))
+    assert texts is not None  # noqa: S101 - the items have just been read
     encoder = here.encoder(facts.encoder)
     report = reporter(round_id, "embed", before=before, total=total)
     vectors = encoder.encode([item.text for item in items], report)
-    embedding_store.write_shard(here.store, facts.project_key, encoder.key, start, vectors)
+    embedding_store.write_shard(here.store, facts.project_key, encoder.key, start, vectors, texts)
 
 
 @DBOS.step(name="finish_embedding")

@@ -7,11 +7,10 @@ from functools import lru_cache
 import numpy as np
 from dbos import DBOS
 from numpy.typing import NDArray
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.curation.splits import NEAR_DUPLICATE
-from app.db.tables import GuidelineVersion, Item, ModelVersion, Round
+from app.db.tables import GuidelineVersion, ModelVersion, Round
 from app.errors import InvalidInput
 from app.ml.artifacts import ArtifactStore
 from app.ml.classifiers import Examples, Fitted, PoolSample, TrainingSet, draw_pool_rows, engine, load
@@ -22,8 +21,6 @@ from app.services.pool.rows import content_hash
 from app.workflows.context import RoundFacts, begin_stage, context, pool_embeddings, reporter, round_facts
 
 Ints = NDArray[np.int64]
-
-_AT_ONCE = 500
 
 
 @DBOS.step(name="train")
@@ -70,13 +67,8 @@ def _training_set(facts: RoundFacts, items: list[decisions.TrainingItem]) -> Tra
 
 def texts_at(facts: RoundFacts, rows: Ints) -> list[str]:
     """The texts of the pool items with these ordinals, in this order."""
-    found: dict[int, str] = {}
     with context().db.read() as session:
-        for start in range(0, len(rows), _AT_ONCE):
-            some = rows[start : start + _AT_ONCE].tolist()
-            asked = select(Item.ordinal, Item.text).where(Item.project_id == facts.project_id, Item.ordinal.in_(some))
-            found.update((ordinal, text) for ordinal, text in session.execute(asked))
-    return [found[row] for row in rows.tolist()]
+        return predictions.texts_of(session, facts.project_id, rows.tolist())
 
 
 def _examples(facts: RoundFacts, vectors: NDArray[np.float16]) -> Examples | None:

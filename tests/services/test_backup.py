@@ -187,6 +187,17 @@ def test_checkpoints_of_workflows_go_with_a_restore_and_stay_with_one_that_fails
     assert list(here.data_dir.glob("*-workflows*")) == []
 
 
+def test_a_damaged_artifact_is_mended_and_others_are_kept(filled, tmp_path):
+    backup.write(filled, tmp_path / "backup.zip")
+    here = Settings(data_dir=tmp_path / "here")
+    store = ArtifactStore(here.resolved_artifacts_url)
+    store.put_bytes("models/project-1/a.bin", b"torn")
+    store.put_bytes("models/project-1/own.bin", b"own")
+    backup.restore(here, tmp_path / "backup.zip")
+    assert store.get_bytes("models/project-1/a.bin") == bytes(range(256)) * 9000
+    assert store.get_bytes("models/project-1/own.bin") == b"own"
+
+
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty"])
 def test_a_torn_file_is_refused_and_changes_nothing(filled, tmp_path, damage):
     file = tmp_path / "backup.zip"
