@@ -43,7 +43,11 @@ class Settings(BaseSettings):
         SecretStr(""), description="Key for the OpenAI-compatible endpoint; never stored in the database."
     )
     remote_llm_url: str = Field(
-        "", description="Address the key above may be sent to; empty means any that a project names."
+        "", description="Address the key above may be sent to, and what is below it; empty: the key is sent nowhere."
+    )
+    remote_llm_private_addresses: bool = Field(
+        False,
+        description="Let projects name language models at http:// and inside the network, such as http://localhost.",
     )
     oidc_issuer: str = Field(
         "", description="Address of the single sign-on service (OpenID Connect); empty: people sign in here only."

@@ -204,7 +204,8 @@ PRELABEL = (
     FieldWords(
         "prelabel.base_url",
         "Address of the API",
-        "Up to /v1, of any server that speaks the OpenAI format. The key is the server's own setting, never stored.",
+        "Up to /v1, of any server that speaks the OpenAI format. The key is the installation's own, and goes to no "
+        "address but the one that its operator has set.",
         "An address that begins with http:// or https://.",
         "text",
         optional=True,

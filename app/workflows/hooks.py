@@ -6,15 +6,14 @@ a name that resolves to something else a moment later leads nowhere. Certificate
 """
 
 import asyncio
-import ipaddress
 import logging
-import socket
 from functools import partial
 from urllib.parse import urlsplit
 
 import httpx
 from sqlalchemy.orm import Session
 
+from app.addresses import is_public, resolve
 from app.config import Settings
 from app.db.engine import Database
 from app.db.tables import Message, Webhook
@@ -25,7 +24,6 @@ from app.services.webhooks import Call
 log = logging.getLogger(__name__)
 _SECONDS = 20  # for the whole of a call; each step of it has ten at most
 _STEP_SECONDS = 10
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class Refused(LinecallError):
@@ -75,26 +73,13 @@ def call(what: Call, *, private: bool) -> int:
 
 def addresses(host: str, port: int, *, private: bool) -> list[str]:
     """What the name resolves to. One address that is not public refuses them all."""
-    found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    found = resolve(host, port)
     if not private and not all(is_public(address) for address in found):
         raise Refused(
             f"{host} is an address inside a network, which is not called unless LINECALL_WEBHOOK_PRIVATE_ADDRESSES "
             "allows it."
         )
     return found
-
-
-def is_public(address: str) -> bool:
-    """Also of the IPv4 address that an IPv6 one may stand for."""
-    found = ipaddress.ip_address(address.partition("%")[0])
-    if not found.is_global or found.is_multicast:
-        return False
-    if isinstance(found, ipaddress.IPv6Address):
-        inner = [found.ipv4_mapped, found.sixtofour, *(found.teredo or ())]
-        if found in _NAT64:
-            inner.append(ipaddress.IPv4Address(int(found) & 0xFFFFFFFF))
-        return all(part.is_global and not part.is_multicast for part in inner if part is not None)
-    return True
 
 
 async def _post(what: Call, host: str, address: str) -> int:

@@ -108,6 +108,7 @@ def prelabel_runtime(here: WorkerContext) -> Runtime:
         threads=here.threads,
         api_key=here.settings.remote_llm_api_key.get_secret_value(),
         api_key_url=here.settings.remote_llm_url,
+        private_addresses=here.settings.remote_llm_private_addresses,
         trained=partial(_as_prelabeller, here),
     )
 

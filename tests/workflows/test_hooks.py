@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from sqlalchemy import select
 
+from app import addresses
 from app.config import Settings
 from app.db.base import utcnow
 from app.db.tables import Message, Project, Round
@@ -200,7 +201,7 @@ def test_nothing_inside_the_network_is_called(db, settings, review, receiver, ho
     ],
 )  # fmt: skip
 def test_what_is_public(address, public):
-    assert hooks.is_public(address) is public
+    assert addresses.is_public(address) is public
 
 
 def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch, db, settings, review, receiver):
@@ -211,7 +212,7 @@ def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch, db, se
         looks.append(host)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
-    monkeypatch.setattr(hooks.socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
     what = webhooks.Call(f"http://hooks.example.org:{receiver.server_port}/x", b"{}", {})
     assert hooks.call(what, private=True) == 204
     assert looks.count("hooks.example.org") == 1

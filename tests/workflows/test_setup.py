@@ -72,7 +72,7 @@ def test_a_dry_run_that_cannot_reach_its_model_says_so(db, worker, project_id):
     asked = ask(db, project_id)
     run = finished(lambda: load_run(db, project_id, asked))
     assert run.state == "failed"
-    assert run.error
+    assert "base_url: it must begin with https://" in run.error, "no setting allows an address inside the network"
 
 
 def test_a_worker_matches_a_baseline(db, worker, settings, project_id):

@@ -38,8 +38,9 @@ answers here keeps all that was finished, and paid for, when the rest is cancell
 class Runtime:
     """What the machine, rather than the project, decides.
 
-    ``api_key`` goes only to addresses below ``api_key_url`` where that is set: a project's admin chooses the address
-    that is called, and must not be able to have the operator's key sent to one of their own.
+    ``api_key`` goes only to addresses below ``api_key_url``, and nowhere without it: a project's admin chooses the
+    address that is called, and must not be able to have the operator's key sent to one of their own. Unless there are
+    ``private_addresses``, theirs must also lie outside of the operator's network.
 
     ``trained`` finds a trained model by project, version and the labels that are wanted: that takes the database.
     """
@@ -48,6 +49,7 @@ class Runtime:
     threads: int = 1
     api_key: str = field(default="", repr=False)
     api_key_url: str = ""
+    private_addresses: bool = False
     trained: "Callable[[str, int, Sequence[str]], Prelabeller] | None" = field(default=None, repr=False)
 
 

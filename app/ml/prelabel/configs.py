@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from app.errors import InvalidInput
 
@@ -52,6 +53,20 @@ class RemoteLlmConfig(_Config):
     timeout_seconds: float = Field(60.0, gt=0, description="For one request.")
     max_retries: int = Field(5, ge=0, description="Repetitions of one request after a passing failure.")
     max_retry_wait_seconds: float = Field(120.0, gt=0, description="A server that asks for a longer wait is given up.")
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_plain(cls, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            named = bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            named = False
+        if not named or len(url) > 2000 or not url.isascii() or any(sign <= " " or sign in "\\\x7f" for sign in url):
+            raise ValueError("that is not an address")
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            raise ValueError("leave name, password and what follows ? or # out of the address")
+        return url
 
     def price(self, input_tokens: int, output_tokens: int) -> float:
         """Cost of so many tokens, in the currency of the prices; an unset price counts as nought."""

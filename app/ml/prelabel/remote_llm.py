@@ -252,5 +252,8 @@ def _finished(under_way: dict[Future[Score], int]) -> Iterator[tuple[int, Score]
 
 def _refusal(error: "APIStatusError") -> LinecallError:
     if error.status_code in (401, 403):
-        return Unavailable("The model server refuses the API key: set LINECALL_REMOTE_LLM_API_KEY.")
+        return Unavailable(
+            "The model server refuses the API key: set LINECALL_REMOTE_LLM_API_KEY, and LINECALL_REMOTE_LLM_URL to the "
+            "address that it may be sent to."
+        )
     return Unavailable(f"The model server refused the request: HTTP {error.status_code}: {error.message[:300]}")

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from app.errors import Unavailable
+from app.errors import InvalidInput, Unavailable
 from app.ml.prelabel.base import Runtime
 from app.ml.prelabel.budget import Budget
+from app.ml.prelabel.client import make_client
 from app.ml.prelabel.configs import RemoteLlmConfig
 
 if TYPE_CHECKING:
@@ -31,14 +32,14 @@ class Transport:
     def __init__(self, config: RemoteLlmConfig, runtime: Runtime, budget: Budget) -> None:
         self._config = config
         self._budget = budget
-        self._client: OpenAI = _client(config, runtime)
+        self._client: OpenAI = make_client(config, runtime)
         self._random = random.Random()  # spreads repetitions in time; decides nothing
         self._not_before = 0.0  # monotonic: the server has asked everybody to wait until then
         self.stop = threading.Event()
 
     def send(self, request: Mapping[str, Any], max_tokens: int) -> "ChatCompletion":
         """The completion. Raises openai.APIStatusError for a lasting refusal, Unavailable when patience has run out,
-        CapReached before the cap is exceeded, and Stopped."""
+        CapReached before the cap is exceeded, InvalidInput for an address that may not be called, and Stopped."""
         bound = (_byte_bound(request), max_tokens)
         for attempt in range(self._config.max_retries + 1):
             self._wait_until(self._not_before)
@@ -71,6 +72,9 @@ class Transport:
                 raise
             return None, self._asked_wait(error.response.headers, attempt), f"HTTP {error.status_code}"
         except (openai.APIConnectionError, openai.APIResponseValidationError, json.JSONDecodeError) as error:
+            if isinstance(error.__cause__, InvalidInput):  # the client wraps what its connection raises
+                used = (0, 0)
+                raise error.__cause__ from None
             return None, self._backoff(attempt), type(error).__name__
         finally:
             self._budget.settle(reserved, bound, used)
@@ -112,29 +116,6 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
         return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())
     except ValueError:
         return None
-
-
-def key_for(base_url: str, runtime: Runtime) -> str:
-    """The operator's key, if it belongs to this address."""
-    home = runtime.api_key_url.rstrip("/")
-    if home and not (base_url.rstrip("/") + "/").startswith(home + "/"):
-        return ""
-    return runtime.api_key
-
-
-def _client(config: RemoteLlmConfig, runtime: Runtime) -> "OpenAI":
-    try:
-        import openai
-    except ImportError as error:
-        raise Unavailable(
-            "A remote language model needs the worker's packages: pip install 'linecall[worker]'"
-        ) from error
-    return openai.OpenAI(
-        base_url=config.base_url,
-        api_key=key_for(config.base_url, runtime) or "none",  # local servers want no key, but the client wants one
-        timeout=config.timeout_seconds,
-        max_retries=0,  # ours count against the cap
-    )
 
 
 def _byte_bound(request: Mapping[str, Any]) -> int:

@@ -85,7 +85,9 @@ def greedy_answers(folder: Path) -> list[str]:
 @pytest.mark.parametrize("mode", ["text", "auto"])
 def test_answers_over_http_are_those_of_the_model_itself(folder, address, mode):
     config = {"provider": "remote_llm", "base_url": address, "model": str(folder), "mode": mode, "max_concurrency": 2}
-    prelabeller = build_prelabeller(config, LABELS, GUIDELINE, EXAMPLES, Runtime(Path("unused")))
+    prelabeller = build_prelabeller(
+        config, LABELS, GUIDELINE, EXAMPLES, Runtime(Path("unused"), private_addresses=True)
+    )
     scores = prelabeller.score(TEXTS)
     prompt = build_prompt(GUIDELINE, LABELS, EXAMPLES)
     expected = greedy_answers(folder)

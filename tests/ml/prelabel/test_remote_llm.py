@@ -7,11 +7,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
-from app.errors import RoundCancelled, Unavailable
-from app.ml.prelabel import Runtime, Usage, build_prelabeller
+from app.errors import InvalidInput, RoundCancelled, Unavailable
+from app.ml.prelabel import Runtime, Usage, build_prelabeller, client
 from app.ml.prelabel.base import Score
 from app.ml.prelabel.budget import CapReached
 from app.ml.prelabel.remote_llm import RemoteLlmPrelabeller
@@ -20,12 +21,13 @@ from tests.ml.prelabel.chat_server import ChatServer, completion, failure, servi
 pytest.importorskip("openai")
 
 LABELS = ["news", "clickbait"]
+LOCAL = Runtime(Path("unused"), private_addresses=True)
 TEXTS = [f"headline number {n}" for n in range(12)]
 
 
 def build(server: ChatServer, *, runtime: Runtime | None = None, spent: Usage | None = None, **settings: Any):
     config = {"provider": "remote_llm", "base_url": server.url, "model": "m", "mode": "text", **settings}
-    found = build_prelabeller(config, LABELS, "Guideline.", {}, runtime or Runtime(Path("unused")), spent=spent)
+    found = build_prelabeller(config, LABELS, "Guideline.", {}, runtime or LOCAL, spent=spent)
     assert isinstance(found, RemoteLlmPrelabeller)
     return found
 
@@ -312,18 +314,58 @@ def test_cancelling_does_not_wait_for_a_server_that_asks_for_patience():
 
 
 def test_the_key_goes_to_its_own_address_only_and_is_never_shown():
-    runtime = Runtime(Path("unused"), api_key="sk-secret")
+    def asked(home: str) -> Runtime:
+        runtime = Runtime(Path("unused"), api_key="sk-secret", api_key_url=home, private_addresses=True)
+        build(server, runtime=runtime).score(["x 1"])
+        return runtime
+
     with serving(by_parity) as server:
-        prelabeller = build(server, runtime=runtime)
-        prelabeller.score(["x 1"])
-        foreign = Runtime(Path("unused"), api_key="sk-secret", api_key_url="http://127.0.0.1:1/v1")
-        build(server, runtime=foreign).score(["x 1"])
-        near = Runtime(Path("unused"), api_key="sk-secret", api_key_url=server.url[:-1])
-        build(server, runtime=near).score(["x 1"])
-        own = Runtime(Path("unused"), api_key="sk-secret", api_key_url=server.url + "/")
-        build(server, runtime=own).score(["x 1"])
-    assert ["sk-secret" in key for key in server.keys] == [True, False, False, True]
-    assert "sk-secret" not in json.dumps(dict(prelabeller.identity)) + repr(runtime)
+        for home in ("", "http://127.0.0.1:1/v1", server.url[:-1], server.url + "/", server.url.removesuffix("/v1")):
+            runtime = asked(home)
+    assert ["sk-secret" in key for key in server.keys] == [False, False, False, True, True]
+    assert "sk-secret" not in json.dumps(dict(build(server, runtime=runtime).identity)) + repr(runtime)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://llm.example.org/v1/../other", "https://llm.example.org/v1/%2e%2e/other", "https://llm.example.org/v10",
+        "https://llm.example.org:8443/v1", "http://llm.example.org/v1", "https://llm.example.org@evil.example/v1",
+        "https://llm.example.org.evil.example/v1", "https://llm.example.org",
+    ],
+)  # fmt: skip
+def test_an_address_that_only_looks_like_the_operators_gets_no_key(address):
+    runtime = Runtime(Path("unused"), api_key="sk-secret", api_key_url="https://llm.example.org/v1")
+    assert client.key_for("https://LLM.example.org/v1/", runtime) == "sk-secret"
+    assert client.key_for(address, runtime) == ""
+
+
+def test_an_address_inside_the_network_is_called_only_where_the_operator_allows_it():
+    with serving(by_parity) as server:
+        with pytest.raises(InvalidInput, match="base_url: it must begin with https://") as plain:
+            build(server, runtime=Runtime(Path("unused"))).score(["x 1"])
+        inside = server.url.replace("http://127.0.0.1", "https://localhost")
+        started = time.monotonic()
+        with pytest.raises(InvalidInput, match="localhost is an address inside a network") as private:
+            build(server, runtime=Runtime(Path("unused")), base_url=inside).score(["x 1"])
+        assert server.keys == []
+        build(server, runtime=Runtime(Path("unused"), api_key_url=server.url)).score(["x 1"])
+    assert time.monotonic() - started < 10, "what is refused is not tried again"
+    assert plain.value.detail["field"] == private.value.detail["field"] == "base_url"
+    assert len(server.keys) == 1, "the operator's own needs no further leave"
+
+
+def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch):
+    found = ["93.184.216.34"]
+    monkeypatch.setattr(client, "resolve", lambda host, port: found)
+    request = httpx.Request("POST", "https://llm.example.org:8443/v1/chat/completions")
+    client._connect_to_checked(request)
+    assert str(request.url) == "https://93.184.216.34:8443/v1/chat/completions"
+    assert request.headers["Host"] == "llm.example.org:8443"
+    assert request.extensions["sni_hostname"] == "llm.example.org"
+    found.append("10.0.0.1")
+    with pytest.raises(InvalidInput):
+        client._connect_to_checked(httpx.Request("POST", "https://llm.example.org/v1"))
 
 
 def test_a_text_can_not_close_its_own_delimiter_or_end_the_turn():
