@@ -17,7 +17,7 @@ from app.db.tables import ApiToken, Membership, Project, User, UserSession
 from app.db.tables.accounts import ROLES
 from app.db.tables.accounts import Role as Role
 from app.errors import Conflict, Forbidden, InvalidInput, NotFound, NotSignedIn
-from app.services import audit, passwords, sight
+from app.services import audit, links, passwords, sight
 
 # Who may do what. A viewer reads all of the admin's pages, a lead also decides ties and keeps the guideline, an admin
 # does everything; an expert sees only what is theirs, so that they can answer blind.
@@ -148,10 +148,11 @@ def require_password(session: Session, user_id: int, password: str) -> None:
 
 
 def set_password(session: Session, user_id: int, password: str, *, keep: int | None = None) -> None:
-    """Store a new password and sign out everywhere but in the session ``keep``."""
+    """Store a new password, sign out everywhere but in the session ``keep``, and end the person's sign-in links."""
     password_hash = passwords.hash_password(password)
     session.execute(update(User).where(User.id == user_id).values(password_hash=password_hash))
     revoke_all_sessions(session, user_id, keep=keep)
+    links.end_sign_in_links(session, user_id)
     audit.record(session, "user.password_changed", user_id=user_id)
 
 
@@ -162,9 +163,14 @@ def rename(session: Session, user_id: int, name: str) -> None:
 
 
 def set_disabled(session: Session, user: User, *, disabled: bool, now: datetime | None = None) -> None:
-    """A disabled account cannot sign in, and its sessions and tokens stop working at once."""
-    user.disabled_at = (now or utcnow()) if disabled else None
+    """A disabled account cannot sign in, and its sessions and tokens stop working at once. Links into it, and the
+    invitations that it made, end for good."""
+    now = now or utcnow()
+    user.disabled_at = now if disabled else None
     session.add(user)
+    if disabled:
+        links.end_sign_in_links(session, user.id, now=now)
+        links.end_invitations_by(session, user.id, now=now)
     audit.record(session, "user.disabled" if disabled else "user.enabled", user_id=user.id, subject=user.email)
 
 
@@ -418,7 +424,9 @@ def change_role(
     session: Session, project_id: int, user_id: int, role: str, *, by_user_id: int | None, although_seen: bool = False
 ) -> None:
     """Raises NotFound for someone who is no member, Conflict for the last admin, and Conflict (field ``seen``) for
-    making an expert of someone who has seen the model's labels, unless that is meant (``although_seen``, logged)."""
+    making an expert of someone who has seen the model's labels, unless that is meant (``although_seen``, logged).
+
+    Open invitations that an admin made end when they are none any more."""
     member, role = _present_member(session, project_id, user_id), check_role(role)
     if member.role == "admin" and role != "admin":
         _require_another_admin(session, project_id, user_id)
@@ -429,22 +437,31 @@ def change_role(
             "Confirm it on the page People if they are to answer all the same.",
             field="seen",
         )
+    ended = _end_invitations(session, member) if role != "admin" else {}
     member.role = role
     session.flush()
-    detail: dict[str, Any] = {"role": role} | ({"saw_model": True} if saw else {})
+    detail: dict[str, Any] = {"role": role} | ({"saw_model": True} if saw else {}) | ended
     _record_member(session, "member.role_changed", member, by_user_id, **detail)
 
 
 def remove_member(
     session: Session, project_id: int, user_id: int, *, by_user_id: int, now: datetime | None = None
 ) -> None:
-    """Their answers stay; they can no longer open the project. Raises NotFound, or Conflict for the last admin."""
+    """Their answers stay; they can no longer open the project, and the open invitations that they made into it end.
+    Raises NotFound, or Conflict for the last admin."""
     member = _present_member(session, project_id, user_id)
     if member.role == "admin":
         _require_another_admin(session, project_id, user_id)
+    ended = _end_invitations(session, member, now=now)
     member.removed_at = now or utcnow()
     session.flush()
-    _record_member(session, "member.removed", member, by_user_id)
+    _record_member(session, "member.removed", member, by_user_id, **ended)
+
+
+def _end_invitations(session: Session, member: Membership, now: datetime | None = None) -> dict[str, Any]:
+    """For the audit log: which ended."""
+    ended = links.end_invitations_by(session, member.user_id, member.project_id, now=now)
+    return {"invitations_ended": ended} if ended else {}
 
 
 def _record_member(session: Session, action: str, member: Membership, by_user_id: int | None, **detail: Any) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.db.base import utcnow
 from app.db.tables import ApiToken, User, UserIdentity
 from app.errors import Conflict, Forbidden
-from app.services import accounts, audit, invitations
+from app.services import accounts, audit, invitations, links
 
 _LONGEST = 300  # characters of an issuer or a subject; the standard allows 255
 
@@ -107,7 +107,8 @@ def _by_address(session: Session, who: Identity, policy: Policy, invitation: str
 
 def _link_existing(session: Session, user: User, who: Identity, now: datetime) -> None:
     """The provider has proven the address; whoever made the account never had to. So what they may have set up
-    before (a password, sign-ins, API tokens) ends: nobody can lie in wait in an account with another's address."""
+    before (a password, sign-ins, sign-in links, API tokens) ends: nobody can lie in wait in an account with another's
+    address."""
     if user.disabled_at is not None:
         raise Forbidden("This account is disabled. Ask an admin.")
     taken = exists().where(UserIdentity.user_id == user.id, UserIdentity.issuer == who.issuer)
@@ -116,6 +117,7 @@ def _link_existing(session: Session, user: User, who: Identity, now: datetime) -
     _link(session, user, who, now)
     user.password_hash = None
     accounts.revoke_all_sessions(session, user.id, now=now)
+    links.end_sign_in_links(session, user.id, now=now)
     session.execute(
         update(ApiToken).where(ApiToken.user_id == user.id, ApiToken.revoked_at.is_(None)).values(revoked_at=now)
     )

@@ -231,10 +231,11 @@ def require_may_sign_in_for(session: Session, actor: User, user_id: int, *, toke
 
 
 def use_sign_in_link(session: Session, token: str, now: datetime | None = None) -> User:
-    """Whom the link signs in; it is spent. Raises Gone."""
+    """Whom the link signs in; it is spent. Raises Gone, also where its maker could not make it any more: the person
+    has become a site admin, say, or works elsewhere too, or the maker is no admin now."""
     now = now or utcnow()
     query = (
-        select(Invitation.id, User)
+        select(Invitation, User)
         .join(User, User.id == Invitation.user_id)
         .where(
             Invitation.token_hash == accounts.hash_secret(token),
@@ -245,5 +246,19 @@ def use_sign_in_link(session: Session, token: str, now: datetime | None = None) 
     row = session.execute(query).one_or_none()
     if row is None:
         raise _gone("sign-in")
-    _spend(session, row[0], row[1].id, now, "sign-in")
-    return row[1]
+    link, user = row
+    if not _may_still_sign_in(session, link, user):
+        raise _gone("sign-in")
+    _spend(session, link.id, user.id, now, "sign-in")
+    return user
+
+
+def _may_still_sign_in(session: Session, link: Invitation, user: User) -> bool:
+    if link.created_by_id is None:  # made on the command line
+        return True
+    maker = session.get_one(User, link.created_by_id)
+    try:
+        require_may_sign_in_for(session, maker, user.id)
+    except Forbidden:
+        return False
+    return maker.disabled_at is None

@@ -46,10 +46,13 @@ def test_linking_is_recorded_and_ends_what_was_set_up_before(db):
         user = make_user(session, email="ana@example.org", password_hash="x")
         cookie = accounts.start_session(session, user.id, days=1)
         token, _ = accounts.create_api_token(session, user.id, "script")
+        link = invitations.create_sign_in_link(session, user.id)
         found = identities.sign_in(session, ANA, Policy())
         assert (found.user.id, found.linked, found.user.password_hash) == (user.id, True, None)
         assert accounts.resolve_session(session, cookie) is None
         assert accounts.resolve_api_token(session, token) is None
+        with pytest.raises(Gone):
+            invitations.use_sign_in_link(session, link)
         assert session.query(AuditEvent).filter_by(action="identity.linked").one().user_id == user.id
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from app.db.base import utcnow
+from app.db.tables import AuditEvent
 from app.errors import Conflict, Forbidden, Gone, InvalidInput
 from app.services import accounts, invitations
 from tests.factories import make_member, make_project, make_user
@@ -162,6 +163,82 @@ def test_a_sign_in_link_does_not_open_a_disabled_account(scene):
         session.flush()
         with pytest.raises(Gone):
             invitations.use_sign_in_link(session, token)
+
+
+def test_a_new_password_ends_the_persons_sign_in_links_and_nobody_elses(scene):
+    db, admin, project = scene
+    with db.write() as session:
+        dora, eve = make_user(session), make_user(session)
+        ended, stands = (invitations.create_sign_in_link(session, user.id) for user in (dora, eve))
+        invited = invite(session, project, admin)
+        accounts.set_password(session, dora.id, "correct horse battery")
+        with pytest.raises(Gone):
+            invitations.use_sign_in_link(session, ended)
+        assert invitations.use_sign_in_link(session, stands).id == eve.id
+        invitations.look_up(session, invited)
+
+
+def test_an_account_that_is_enabled_again_gets_no_links_back(scene):
+    db, _, project = scene
+    with db.write() as session:
+        other = make_user(session)
+        make_member(session, project, other, "admin")
+        link, invited = invitations.create_sign_in_link(session, other.id), invite(session, project, other, "admin")
+        accounts.set_disabled(session, other, disabled=True)
+        with pytest.raises(Gone):
+            invitations.look_up(session, invited)
+        accounts.set_disabled(session, other, disabled=False)
+        session.flush()
+        with pytest.raises(Gone):
+            invitations.use_sign_in_link(session, link)
+
+
+@pytest.mark.parametrize("change", ["promoted", "elsewhere", "maker removed", "maker disabled", None])
+def test_a_sign_in_link_works_while_its_maker_could_make_it(scene, change):
+    db, admin, project = scene
+    with db.write() as session:
+        dora, other = make_user(session), make_user(session)
+        make_member(session, project, dora)
+        make_member(session, project, other, "admin")
+        link = invitations.create_sign_in_link(session, dora.id, by_user_id=other.id)
+        if change == "promoted":
+            dora.is_site_admin = True
+        elif change == "elsewhere":
+            make_project(session, experts=[dora])
+        elif change == "maker removed":
+            accounts.remove_member(session, project.id, other.id, by_user_id=admin.id)
+        elif change == "maker disabled":
+            accounts.set_disabled(session, other, disabled=True)
+        session.flush()
+        if change is None:
+            assert invitations.use_sign_in_link(session, link).id == dora.id
+            return
+        with pytest.raises(Gone):
+            invitations.use_sign_in_link(session, link)
+
+
+@pytest.mark.parametrize("role", [None, "lead"])
+def test_an_admin_who_goes_leaves_no_way_back_in(scene, role):
+    db, admin, project = scene
+    with db.write() as session:
+        other = make_user(session)
+        make_member(session, project, other, "admin")
+        elsewhere = make_project(session, admin=other)
+        own = [invite(session, project, other, "admin", email=email) for email in ("", other.email)]
+        bystander, there = invite(session, project, admin), invite(session, elsewhere, other)
+        ids = sorted(row.id for row in invitations.open_invitations(session, project.id) if row.role == "admin")
+        if role:
+            accounts.change_role(session, project.id, other.id, role, by_user_id=admin.id)
+        else:
+            accounts.remove_member(session, project.id, other.id, by_user_id=admin.id)
+        for token in own:
+            with pytest.raises(Gone):
+                invitations.accept_as(session, token, other)
+        assert other.id not in [user.id for user, m in accounts.members(session, project.id) if m.role == "admin"]
+        invitations.look_up(session, bystander)
+        invitations.look_up(session, there)
+        noted = session.query(AuditEvent).order_by(AuditEvent.id.desc()).first()
+        assert noted.detail["invitations_ended"] == ids
 
 
 def test_an_invitation_is_no_sign_in_link_nor_the_other_way_round(scene):
