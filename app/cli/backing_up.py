@@ -26,7 +26,8 @@ def restore(
     replace: Annotated[bool, typer.Option("--replace", help="Put it in the place of what is there.")] = False,
 ) -> None:
     """Put a backup into an empty installation, on SQLite or Postgres, whichever it came from. Stop web and workers
-    first. The whole file is checked before anything is changed; then all of it is restored, or nothing.
+    first. The whole file is checked before anything is changed; then all of it is restored, or nothing. Sign-ins, API
+    tokens and open links end.
 
     Exit codes: 0 restored; 1 refused or failed; 2 wrong usage.
     """
@@ -36,5 +37,6 @@ def restore(
     with plain_database_errors(config.resolved_database_url):
         manifest = backups.restore(config, file, replace=replace)
     note(f"Restored what was there at {manifest['made_at']}. Everybody signs in again.")
+    note("API tokens, invitations and sign-in links of before have ended: make new ones where they are needed.")
     if not manifest.get("artifacts", True):
         note("It was made before a migration, so it holds no models and embeddings: those that are here stay.")

@@ -382,6 +382,12 @@ def revoke_api_token(session: Session, user_id: int, token_id: int, now: datetim
     audit.record(session, "api_token.revoked", user_id=user_id, subject=name, **detail)
 
 
+def end_all_api_tokens(session: Session) -> int:
+    """Everybody's; how many were in use."""
+    standing = update(ApiToken).where(ApiToken.revoked_at.is_(None))
+    return _changed(session, standing.values(revoked_at=utcnow()))
+
+
 # --- memberships ---------------------------------------------------------------------------------------------------
 
 

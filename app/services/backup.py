@@ -26,7 +26,7 @@ from app.db import archive, migrate
 from app.db.engine import Database, make_engine, normalise_url
 from app.errors import Conflict, InvalidInput, Unavailable
 from app.ml.artifacts import ArtifactStore
-from app.services import audit
+from app.services import accounts, audit, links
 
 log = logging.getLogger(__name__)
 _FORMAT = 1
@@ -142,7 +142,8 @@ def _add(target: zipfile.ZipFile, manifest: dict[str, Any], name: str, chunks: A
 
 def restore(settings: Settings, source: Path, *, replace: bool = False) -> dict[str, Any]:
     """Put a backup into an empty installation, or with ``replace`` in the place of what is there. It may be of an older
-    version: then it is migrated. Raises InvalidInput for a torn file, Conflict for a database that is not empty.
+    version: then it is migrated. API tokens and open links end. Raises InvalidInput for a torn file, Conflict for a
+    database that is not empty.
 
     No other process may use the installation meanwhile.
     """
@@ -195,6 +196,7 @@ def _put_back(
 
     def then(connection: Connection) -> None:
         about = {"made_at": manifest["made_at"], "revision": manifest["revision"], "replaced": replace}
+        about |= _end_secrets(connection)
         _record(connection, "backup.restored", subject=name, **about)
         _forget_workflows(settings, connection)
 
@@ -207,6 +209,15 @@ def _put_back(
         raise
     for path, _ in _set_aside(settings):
         path.unlink(missing_ok=True)
+
+
+def _end_secrets(connection: Connection) -> dict[str, int]:
+    """How many. A token or link that was live in the backup may have been revoked or used since, after a leak perhaps,
+    and nothing in the backup tells; as sign-ins are left out, so these end."""
+    with Session(connection, join_transaction_mode="rollback_only") as session:
+        ended = {"tokens_ended": accounts.end_all_api_tokens(session), "links_ended": len(links.end_all(session))}
+        session.commit()
+    return ended
 
 
 def _holds(store: ArtifactStore, key: str, digest: str, added: list[str]) -> bool:

@@ -24,6 +24,10 @@ def end_invitations_by(
     return _end(session, now, *where)
 
 
+def end_all(session: Session) -> list[int]:
+    return _end(session, None)
+
+
 def _end(session: Session, now: datetime | None, *where: ColumnElement[bool]) -> list[int]:
     now = now or utcnow()
     standing = (Invitation.used_at.is_(None), Invitation.expires_at > now, *where)

@@ -9,12 +9,12 @@ from app.config import Settings
 from app.db import archive, migrate
 from app.db.engine import Database, make_engine
 from app.db.tables import AuditEvent, Item, Project
-from app.errors import Conflict, InvalidInput, Unavailable
+from app.errors import Conflict, Gone, InvalidInput, Unavailable
 from app.ml.artifacts import ArtifactStore
-from app.services import backup
+from app.services import accounts, backup, invitations
 from app.services.pool.search import matching
 from tests.db.test_migrate import add_revision
-from tests.factories import make_items, make_project
+from tests.factories import make_items, make_project, make_user
 from tests.services.alignment_factories import make_history
 
 
@@ -94,6 +94,7 @@ def test_backing_up_and_restoring_are_in_the_audit_log(filled, other, tmp_path):
     assert (tmp_path / "backup.zip").stat().st_mode & 0o077 == 0, "nobody else's"
     backup.restore(other, tmp_path / "backup.zip")
     told = {"made_at": manifest["made_at"], "revision": migrate.head(), "replaced": False}
+    told |= {"tokens_ended": 0, "links_ended": 0}
     assert events(other) == [("backup.restored", "backup.zip", told)]
 
 
@@ -185,6 +186,34 @@ def test_checkpoints_of_workflows_go_with_a_restore_and_stay_with_one_that_fails
     assert left == [checkpoints.name, checkpoints.name + "-wal"]
     backup.restore(here, file, replace=True)
     assert list(here.data_dir.glob("*-workflows*")) == []
+
+
+def test_tokens_and_links_of_before_end_with_a_restore(filled, other, tmp_path):
+    """They may have been revoked or used since."""
+    db = Database(filled.resolved_database_url)
+    with db.write() as session:
+        user = make_user(session)
+        project = make_project(session, admin=user)
+        token, row = accounts.create_api_token(session, user.id, "script")
+        accounts.create_api_token(session, user.id, "script's", by=row)
+        link = invitations.create_sign_in_link(session, user.id)
+        invited, _ = invitations.invite(session, project.id, "admin", days=14, by_user_id=user.id)
+        cookie = accounts.start_session(session, user.id, days=1)
+    db.dispose()
+    backup.write(filled, tmp_path / "backup.zip")
+    backup.restore(other, tmp_path / "backup.zip")
+    db = Database(other.resolved_database_url)
+    with db.write() as session:
+        assert accounts.find_user(session, user.email).id == user.id
+        assert accounts.resolve_api_token(session, token) is None
+        assert accounts.api_tokens(session, user.id) == []
+        assert accounts.resolve_session(session, cookie) is None
+        for use, secret in ((invitations.use_sign_in_link, link), (invitations.look_up, invited)):
+            with pytest.raises(Gone):
+                use(session, secret)
+    db.dispose()
+    (_, _, told), *_ = [event for event in events(other) if event[0] == "backup.restored"]
+    assert (told["tokens_ended"], told["links_ended"]) == (2, 2)
 
 
 def test_a_damaged_artifact_is_mended_and_others_are_kept(filled, tmp_path):
