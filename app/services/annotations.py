@@ -242,6 +242,7 @@ def undo(
     """
     _check_key(key)
     now = now or utcnow()
+    queue.keep_open(session, project_id)
     replayed = session.scalar(
         select(Annotation.assignment_id).where(Annotation.expert_id == expert_id, Annotation.idempotency_key == key)
     )
@@ -326,6 +327,7 @@ def change(
     earlier = _earlier_receipt(session, expert_id, answer)
     if earlier is not None:
         return earlier
+    queue.keep_open(session, project_id)
     slot = _answered(session, project_id, expert_id, answer.assignment_id)
     if slot is None:
         raise Conflict("This answer can't be changed any more: its review has closed.", reason="closed")

@@ -24,7 +24,7 @@ from app.db.tables import (
     User,
 )
 from app.errors import Conflict, InvalidInput, NotFound
-from app.services import audit, example_items, preferences, projects
+from app.services import audit, example_items, preferences, projects, queue
 from app.services.accounts import new_secret
 
 MAX_TEXT = 4000
@@ -248,7 +248,8 @@ def publish(
     Raises InvalidInput without that sentence, Conflict where ``based_on`` (the version that the author had before
     them) is no longer the current one: they would undo what somebody else has just published.
     """
-    session.execute(select(Project.id).where(Project.id == project.id).with_for_update())
+    # Not wholly: whoever has a lock on the round that may be wanted next adds to the project's audit log.
+    session.execute(select(Project.id).where(Project.id == project.id).with_for_update(key_share=True))
     present = session.scalar(
         select(GuidelineVersion)
         .where(GuidelineVersion.project_id == project.id)
@@ -425,6 +426,7 @@ def queue_again(
     if not (labels or items) or not set(labels) <= set(range(len(project.labels))):
         raise InvalidInput("Choose the labels or the texts that the change is about.", field="labels")
     now = now or utcnow()
+    queue.keep_open(session, project.id)
     slots = affected(session, project.id, labels, items)
     if expected is not None and len(slots) > expected:
         raise Conflict("More answers have come in since. Look at the numbers again.")

@@ -313,41 +313,44 @@ def _slots_of_its_item(session: Session, assignment: Assignment) -> tuple[Column
     return (Assignment.round_id == assignment.round_id, Assignment.item_id == assignment.item_id)
 
 
+def keep_open(session: Session, project_id: int) -> None:
+    """The project's open review can't close until this transaction ends: for whoever makes an answered slot wait for
+    an answer again, before they look at it. What they do then is either seen by who closes the review, or comes too
+    late and finds no open review.
+
+    A round is locked before its slots, and never ``FOR UPDATE``: that would also stop experts' answers, which refer
+    to the round.
+    """
+    open_review = select(Round.id).where(Round.project_id == project_id, Round.state == "review")
+    session.execute(open_review.with_for_update(key_share=True))
+
+
 def close_if_answered(session: Session, round_id: int, *, now: datetime | None = None) -> bool:
     """Close the review when no slot waits for an answer. True if this call closed it.
 
     Two experts who answer the last two slots at the same moment may each still see the other's as unanswered (on
-    Postgres); the worker looks again every second, so the review closes all the same. Where experts see their pairs
-    at the end, the review waits for that too.
+    Postgres), and who answers does not wait for somebody else's lock on the round, since they have one on their slot;
+    the worker looks again every second, so the review closes all the same. Where experts see their pairs at the end,
+    the review waits for that too.
     """
-    if _pairs_are_to_be_seen(session, round_id):
+    round_ = session.scalar(
+        select(Round)
+        .where(Round.id == round_id, Round.state == "review")
+        .with_for_update(key_share=True, skip_locked=True)
+        .execution_options(populate_existing=True)
+    )
+    # Locked first and looked at in later statements: these see all that was committed under the lock before.
+    if round_ is None or _pairs_are_to_be_seen(session, round_) or not all_answered(session, round_id):
         return False
-    closed = session.execute(
-        update(Round)
-        .where(
-            Round.id == round_id,
-            Round.state == "review",
-            ~exists().where(Assignment.round_id == round_id, _UNANSWERED),
-        )
-        .values(state="concluding", review_closed_at=now or utcnow())
-        .returning(Round.id)
-        .execution_options(synchronize_session=False)
-    ).first()
-    if closed is None:
-        return False
-    round_ = session.get_one(Round, round_id, populate_existing=True)
+    round_.state, round_.review_closed_at = "concluding", now or utcnow()
+    session.flush()
     audit.record_turn(session, "review.finished", round_)
     webhooks.tell(session, round_, "review.finished", early=False)
     return True
 
 
-def _pairs_are_to_be_seen(session: Session, round_id: int) -> bool:
-    row = session.execute(select(Round.project_id, Round.settings).where(Round.id == round_id)).first()
-    return (
-        row is not None
-        and row.settings.get("reveal") == "end"
-        and reveals.any_unsettled(session, row.project_id, round_id)
-    )
+def _pairs_are_to_be_seen(session: Session, round_: Round) -> bool:
+    return round_.settings.get("reveal") == "end" and reveals.any_unsettled(session, round_.project_id, round_.id)
 
 
 def all_answered(session: Session, round_id: int) -> bool:

@@ -280,8 +280,10 @@ def _read_settings_again(session: Session, round_: Round) -> None:
 
 
 def _lock(session: Session, round_: Round) -> None:
-    """Read the round again under a row lock, so that two admins (or an admin and a worker) take turns."""
-    session.refresh(round_, with_for_update=True)
+    """Read the round again under a row lock, so that two admins (or an admin and a worker) take turns. Experts' answers
+    go on meanwhile: who closes a review waits for the slots that are being answered, and these must not wait for it.
+    """
+    session.refresh(round_, with_for_update={"key_share": True})
 
 
 def _close_slots(session: Session, round_id: int) -> None:
