@@ -59,7 +59,8 @@ def mend(db, project_id: int, **settings) -> None:
 
 
 def embedded_rows(settings) -> list[str]:
-    return [key.rsplit("/", 1)[1][:21] for key in ArtifactStore(settings.resolved_artifacts_url).list("embeddings")]
+    keys = ArtifactStore(settings.resolved_artifacts_url).list("embeddings")
+    return [key.rsplit("/", 1)[1][:21] for key in keys if key.endswith(".npy")]
 
 
 def test_two_rounds_the_second_mines_on_the_trained_model_and_embeds_nothing_again(db, worker, settings):
