@@ -132,3 +132,10 @@ def backup_and_migration(tour: Tour) -> None:
     migrate.downgrade(f"sqlite:///{Path('data/linecall.sqlite').absolute()}", "-1")
     assert "The database as it was: " in tour("migrate")
     tour("restore", "all.zip", "--replace")
+
+
+def test_a_restore_says_what_ended_with_it(migrated: Path) -> None:  # noqa: F811 - the fixture
+    assert run("backup", "all.zip").exit_code == 0
+    said = run("restore", "all.zip", "--replace").stderr
+    assert "Everybody signs in again." in said
+    assert "API tokens, invitations and sign-in links of before have ended" in said
