@@ -333,6 +333,8 @@ def close_if_answered(session: Session, round_id: int, *, now: datetime | None =
     the worker looks again every second, so the review closes all the same. Where experts see their pairs at the end,
     the review waits for that too.
     """
+    if not all_answered(session, round_id):
+        return False  # as after nearly every answer, which then locks nothing
     round_ = session.scalar(
         select(Round)
         .where(Round.id == round_id, Round.state == "review")
