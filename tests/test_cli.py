@@ -262,6 +262,16 @@ def test_the_doctor_fails_without_a_database_and_names_the_remedy(folder: Path) 
     assert re.search(r"^warn  worker ", well.stdout, flags=re.MULTILINE)
 
 
+def test_the_doctor_warns_of_a_key_that_no_address_is_set_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LINECALL_REMOTE_LLM_API_KEY", "sk-secret")
+    ill = run("doctor")
+    assert re.search(r"^warn  language model key .*nowhere\n.*LINECALL_REMOTE_LLM_URL", ill.stdout, flags=re.MULTILINE)
+    monkeypatch.setenv("LINECALL_REMOTE_LLM_URL", "https://llm.example.org/v1")
+    well = run("doctor")
+    assert re.search(r"^ok    language model key  for https://llm", well.stdout, flags=re.MULTILINE)
+    assert "sk-secret" not in ill.stdout + well.stdout
+
+
 def test_a_simulation_starts_in_a_fresh_folder_only(migrated: Path) -> None:
     assert "fresh folder" in refused(run("demo", "--simulate", "1", "--data-dir", "data"))
 

@@ -49,7 +49,7 @@ def doctor(
     config = settings()
     checks: list[Check] = [_python, _database, _workflows, _data_dir, _vendor]
     if not no_worker:
-        checks += [_models, _encoder]
+        checks += [_models, _encoder, _llm_key]
     findings = [check(config) for check in [*checks, _worker]]
     for finding in findings:
         typer.echo(f"{finding.level:<4}  {finding.check:<18}  {finding.message}")
@@ -173,6 +173,14 @@ def _encoder(config: "Settings") -> Finding:
     except LinecallError as error:
         return Finding("warn", "encoder", error.message, "Or give every project another 'encoder' in its settings.")
     return Finding("ok", "encoder", f"{_ENCODER} ({found.name})")
+
+
+def _llm_key(config: "Settings") -> Finding:
+    if not config.remote_llm_api_key.get_secret_value():
+        return Finding("ok", "language model key", "none is set")
+    if not config.remote_llm_url:
+        return Finding("warn", "language model key", "it is sent nowhere", "LINECALL_REMOTE_LLM_URL says where to.")
+    return Finding("ok", "language model key", f"for {config.remote_llm_url}")
 
 
 def _worker(config: "Settings") -> Finding:
