@@ -4,7 +4,7 @@ They are kept apart from everything that is learned or measured: no expert sees 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,7 +19,7 @@ from app.errors import InvalidInput, NotFound
 from app.ml.artifacts import ArtifactStore
 from app.services import audit
 from app.services.pool.readers import FileProblem, Record, open_reader
-from app.services.pool.rows import content_hash
+from app.services.pool.rows import Limits, content_hash
 from app.services.pool.uploads import Preview, Upload, known_format
 
 if TYPE_CHECKING:
@@ -190,8 +190,8 @@ def run(db: Database, store: ArtifactStore, baseline_id: int) -> None:
         with store.open_read(job.storage_key) as stream, open_reader(stream, known_format(job.format)) as reader:
             tally.check_columns(reader.columns)
             records = reader.records([tally.mapping.key, tally.mapping.label])
-            while chunk := list(islice(records, _CHUNK)):
-                tally.add(chunk)
+            while tally.add(islice(records, _CHUNK)):
+                pass
     except (FileProblem, NotFound) as problem:
         db.run_write(partial(fail, baseline_id=baseline_id, message=problem.message))
         return
@@ -236,8 +236,12 @@ class _Tally:
                 have = ", ".join(f"'{column}'" for column in columns[:20])
                 raise FileProblem(f"The file has no column '{name}'. Its columns: {have}.", field=field)
 
-    def add(self, chunk: list[Record]) -> None:
-        usable = [found for record in chunk if (found := self._read(record)) is not None]
+    def add(self, records: Iterable[Record]) -> int:
+        """How many there were. Each is read as it comes: together they may not fit into memory."""
+        count, usable = 0, list[tuple[int, Any, int]]()
+        for count, record in enumerate(records, 1):  # noqa: B007 - what it ends with is wanted
+            if (found := self._read(record)) is not None:
+                usable.append(found)
         places = self._ordinals([key for _, key, _ in usable])
         for row, key, label in usable:
             ordinal = places.get(key)
@@ -247,7 +251,8 @@ class _Tally:
             else:
                 self.rows["matched"] += 1
                 self._votes[ordinal, label] += 1
-        self.rows["total"] += len(chunk)
+        self.rows["total"] += count
+        return count
 
     def _note(self, kind: str, row: int, field: str | None, message: str) -> None:
         self.rows[kind] += 1
@@ -333,7 +338,8 @@ def _key(value: Any, match: str) -> Any:
         return None
     if not text.strip() or "\0" in text:
         return None
-    return text.strip() if match == "id" else content_hash(text)
+    # One character more than an id can have is enough to find none.
+    return text.strip()[: Limits().external_id + 1] if match == "id" else content_hash(text)
 
 
 def _store(session: Session, rows: list[dict[str, Any]]) -> None:

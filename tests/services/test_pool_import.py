@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import tracemalloc
 from pathlib import Path
 
 import pyarrow as pa
@@ -94,6 +95,25 @@ def test_without_further_columns_meta_is_null_in_the_database(db, store, project
     bring_in(db, store, project_id, numbered(2), mapping={"text": "text"})
     with db.read() as session:
         assert session.scalar(text("SELECT count(*) FROM items WHERE meta IS NULL")) == 2
+
+
+def test_rows_that_are_all_too_long_are_named_and_never_in_memory_together(db, store, project_id):
+    repeated = pa.DictionaryArray.from_arrays(pa.array([0] * 1000, pa.int32()), pa.array(["a" * 500_000]))
+    sink = io.BytesIO()
+    texts = [f"text {number}" for number in range(1000)]
+    pq.write_table(pa.table({"text": texts, "more": repeated}), sink, compression="zstd", store_schema=False)
+    tracemalloc.start()
+    try:
+        job = bring_in(
+            db, store, project_id, sink.getvalue(), name="bomb.parquet", mapping={"text": "text", "meta": ["more"]}
+        )
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    message = "The further columns hold more than 20,000 characters."
+    assert counts(job) == ("failed", 1000, 0, 0, 0, 1000)
+    assert job.errors[0] == {"row": 1, "field": None, "message": message}
+    assert most < 60e6
 
 
 def test_duplicates_are_counted_and_not_stored(db, store, project_id):

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import math
+import subprocess
+import sys
 import unicodedata
 from datetime import date
 
@@ -185,6 +187,115 @@ def test_a_damaged_parquet_file_is_a_problem_of_the_file():
     data[200:4000] = b"\xff" * 3800
     with pytest.raises(FileProblem):
         outcomes(bytes(data), "parquet")
+
+
+LONG = "a" * 500_000
+MEASURE = """
+import json, sys, tracemalloc
+from pathlib import Path
+import pyarrow as pa, pyarrow.parquet
+from app.services.pool import ColumnMapping, FileProblem, Limits, preview
+from app.services.pool.readers import open_reader
+from app.services.pool.rows import check
+
+path, problems = Path(sys.argv[1]), set()
+tracemalloc.start()
+try:
+    preview(path)
+    with path.open("rb") as stream, open_reader(stream, "parquet") as reader:
+        mapping = ColumnMapping(reader.columns[0])
+        for record in reader.records(mapping.wanted):
+            problems.add(getattr(check(record, mapping, Limits()), "message", ""))
+except FileProblem as problem:
+    problems.add(f"{problem.field}: {problem.message}")
+python, arrow = tracemalloc.get_traced_memory()[1], pa.default_memory_pool().max_memory()
+print(json.dumps([sorted(problems), python, arrow]))
+"""
+
+
+def short_ones_then_repeated(text: str) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array([0] * 1000 + [1] * 1000, pa.int32()), pa.array(["short", text]))
+
+
+def repeated(text: str) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array([0] * 1000, pa.int32()), pa.array([text]))
+
+
+TOO_LONG = "The text has {:,} characters; 20,000 is the most."
+# Each a few kilobytes as a file, and half a gigabyte to fifteen with a thousand rows in memory.
+BOMBS = {
+    "a value that all rows repeat": (lambda: repeated(LONG), {"store_schema": False}, 500_000),
+    "the same after a thousand short ones": (
+        lambda: short_ones_then_repeated(LONG * 30), {"store_schema": False}, 15_000_000
+    ),
+    "the same, told to be categories": (lambda: repeated(LONG), {}, 500_000),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_small_parquet_file_that_unfolds_to_much_takes_little_memory_and_is_told_by_row_and_field(name, tmp_path):
+    make, written, characters = BOMBS[name]
+    path = tmp_path / "bomb.parquet"
+    pq.write_table(pa.table({"text": make()}), path, compression="zstd", **written)
+    assert path.stat().st_size < 100_000
+    # In a process of its own, because Arrow's peak can't be set back.
+    done = subprocess.run([sys.executable, "-c", MEASURE, path], check=True, capture_output=True, text=True)
+    problems, python, arrow = json.loads(done.stdout)
+    assert set(problems) - {""} == {TOO_LONG.format(characters)}
+    assert max(python, arrow) < 200e6
+
+
+def test_a_parquet_batch_is_bounded_over_all_of_its_columns(tmp_path):
+    path = tmp_path / "wide.parquet"
+    columns = {f"c{number}": repeated("a" * 100_000) for number in range(50)}
+    pq.write_table(pa.table({"text": ["short"] * 1000, **columns}), path, compression="zstd", store_schema=False)
+    done = subprocess.run([sys.executable, "-c", MEASURE, path], check=True, capture_output=True, text=True)
+    problems, python, arrow = json.loads(done.stdout)
+    assert problems == [""], "read alone, the text is good"
+    assert max(python, arrow) < 300e6, "all columns at a thousand rows would be five gigabytes"
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("options", [{}, {"use_dictionary": False}, {"row_group_size": 7}, {"data_page_size": 64}])
+def test_parquet_of_any_types_is_read_as_arrow_reads_it(version, options):
+    n = range(3000)
+    table = pa.table(
+        {
+            "text": [f"text {i} \u00e4" for i in n],
+            "category": pa.array([None if i % 7 == 0 else f"c{i % 3}" for i in n]).dictionary_encode(),
+            "tags": [[f"t{i % 5}", None] * (i % 3) for i in n],
+            "nested": [{"words": [{"w": f"w{i % 11}"}], "n": i} for i in n],
+            "map": pa.array([[("k", f"v{i % 7}")] for i in n], pa.map_(pa.string(), pa.string())),
+            "bytes": [b"\x00\x01"] * 3000,
+            "score": [i / 7 for i in n],
+            "day": [date(2026, 1, 1 + i % 28) for i in n],
+            "nothing": pa.nulls(3000),
+        }
+    )
+    sink = io.BytesIO()
+    pq.write_table(table, sink, data_page_version=version, **options)
+    with open_reader(sink, "parquet") as reader:
+        read = [(record.row, *record.values) for record in reader.records(table.column_names)]
+    expected = zip(*(column.to_pylist() for column in table.columns), strict=True)
+    assert read == [(row, *values) for row, values in enumerate(expected, 1)]
+
+
+def test_a_csv_row_of_many_lines_is_bounded_as_one_line_is():
+    cell = '"' + "x\n" * 400_000 + '"'
+    with pytest.raises(FileProblem, match="Row 2 is longer than 4,000,000 characters"):
+        outcomes(f"text\n{','.join([cell] * 6)}\n".encode())
+    assert len(outcomes(f"text,more\n{cell},{cell}\n".encode() * 4)) == 7, "counted row by row"
+
+
+def test_more_columns_than_a_page_can_show_are_refused():
+    names = [f"c{number}" for number in range(5001)]
+    for data, format_ in [
+        (",".join(names).encode() + b"\n", "csv"),
+        (jsonl(dict.fromkeys(names[:3000], 1), dict.fromkeys(names[3000:], 1)), "jsonl"),
+        (parquet(pa.table({name: [1] for name in names})), "parquet"),
+    ]:
+        with pytest.raises(FileProblem, match="more than 5,000 columns"):
+            outcomes(data, format_)
 
 
 def test_a_json_line_too_long_to_hold_is_an_error_of_its_row_only():

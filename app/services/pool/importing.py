@@ -211,9 +211,8 @@ def _fail(db: Database, import_id: int, problems: list[Problem], *, total: int |
 def _check_rows(run: _Run, reader: Reader) -> bool:
     """Read the whole file; False when it has failed. Raises FileProblem."""
     total, bad, problems, ids = 0, 0, list[Problem](), _IdLedger()
-    for chunk in _chunks(reader.records(run.mapping.wanted), run.chunk_rows):
-        outcomes = [check(record, run.mapping, run.limits) for record in chunk]
-        drafts, wrong = _part(outcomes)
+    for chunk in _chunks(run, reader.records(run.mapping.wanted)):
+        drafts, wrong = _part(chunk)
         wrong += _clashes_with_pool(run, drafts)
         ids.add(drafts)
         total, bad = total + len(chunk), bad + len(wrong)
@@ -249,13 +248,15 @@ def _part(outcomes: Iterable[Draft | Problem]) -> tuple[list[Draft], list[Proble
     return drafts, problems
 
 
-def _chunks(records: Iterator[Record], rows: int) -> Iterator[list[Record]]:
-    chunk, characters = list[Record](), 0
+def _chunks(run: _Run, records: Iterator[Record]) -> Iterator[list[Draft | Problem]]:
+    """Each row is checked as it is read: a thousand as large as a reader lets through may not fit into memory."""
+    chunk, characters = list[Draft | Problem](), 0
     for record in records:
-        chunk.append(record)
-        if record.values and isinstance(record.values[0], str):
-            characters += len(record.values[0])
-        if len(chunk) >= rows or characters >= _CHUNK_CHARACTERS:
+        outcome = check(record, run.mapping, run.limits)
+        chunk.append(outcome)
+        if isinstance(outcome, Draft):
+            characters += len(outcome.text)
+        if len(chunk) >= run.chunk_rows or characters >= _CHUNK_CHARACTERS:
             yield chunk
             chunk, characters = [], 0
     if chunk:
@@ -337,9 +338,8 @@ class _IdLedger:
 def _store_rows(run: _Run, reader: Reader) -> None:
     total, done = run.job.rows_total, run.job.rows_done
     records = islice(reader.records(run.mapping.wanted), done, None)
-    for chunk in _chunks(records, run.chunk_rows):
-        outcomes = [check(record, run.mapping, run.limits) for record in chunk]
-        done = run.db.run_write(partial(_store_chunk, run.job.id, done, outcomes, run.mapping.id))
+    for chunk in _chunks(run, records):
+        done = run.db.run_write(partial(_store_chunk, run.job.id, done, chunk, run.mapping.id))
         run.progress(done, total)
     summary = profile(run.db, run.job.project_id, language_column=run.mapping.language)
     run.db.run_write(partial(_finish, run.job.id, summary))

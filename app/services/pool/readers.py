@@ -29,9 +29,11 @@ _SUFFIXES: dict[str, Format] = {
 _DELIMITERS = (",", ";", "\t", "|")
 _SAMPLE_BYTES = 1 << 16
 _SAMPLE_ROWS = 100
-_LONGEST_LINE = 4_000_000  # bytes or characters: what one row may hold in memory
+_LONGEST_LINE = 4_000_000  # bytes or characters: what one row may hold in memory, in any format
 _LONGEST_CELL = 1_000_000  # characters: where an unclosed quote is noticed
 _BATCH_ROWS = 1000
+_BATCH_BYTES = 32_000_000  # of a Parquet batch, by what the file says of its values
+_MOST_COLUMNS = 5000
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -93,7 +95,8 @@ class _CsvReader:
         _refuse_other_encodings(sample)
         csv.field_size_limit(_LONGEST_CELL)
         self._text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-        self._rows = csv.reader(_text_lines(self._text), delimiter=_sniff_delimiter(sample), strict=True)
+        self._held = 0  # characters of the row that is being read, which may have any number of lines
+        self._rows = csv.reader(self._lines(), delimiter=_sniff_delimiter(sample), strict=True)
         self._row = 0
         self.columns = self._read_header()
 
@@ -107,11 +110,19 @@ class _CsvReader:
     def _numbered(self) -> Iterator[list[str]]:
         try:
             for cells in self._rows:
-                self._row += 1
+                self._row, self._held = self._row + 1, 0
                 yield cells
         except csv.Error as error:
             message = f"From row {self._row + 1} on the rows can't be told apart: check its quotes ({error})."
             raise FileProblem(message, row=self._row + 1) from error
+
+    def _lines(self) -> Iterator[str]:
+        for line in _text_lines(self._text):
+            self._held += len(line)
+            if self._held > _LONGEST_LINE:
+                row = self._row + 1
+                raise FileProblem(f"Row {row} is longer than {_LONGEST_LINE:,} characters: check its quotes.", row=row)
+            yield line
 
     def records(self, wanted: Sequence[str]) -> Iterator[Record]:
         places = [self.columns.index(name) for name in wanted]
@@ -132,11 +143,17 @@ def _refuse_other_encodings(sample: bytes) -> None:
 
 
 def _check_columns(columns: list[str], row: int | None) -> None:
+    _refuse_many_columns(len(columns))
     for place, name in enumerate(columns):
         if not _is_unicode(name):
             raise FileProblem("The header is not valid UTF-8. Save the file as UTF-8.", row=row)
         if name and name in columns[:place]:
             raise FileProblem(f"Two columns are called '{name}'.", row=row, field=name)
+
+
+def _refuse_many_columns(count: int) -> None:
+    if count > _MOST_COLUMNS:
+        raise FileProblem(f"The file has more than {_MOST_COLUMNS:,} columns.")
 
 
 def _is_unicode(text: str) -> bool:
@@ -188,6 +205,7 @@ class _JsonlReader:
         for _, content in islice(self._objects(), _SAMPLE_ROWS):
             if isinstance(content, dict):
                 keys.update(dict.fromkeys(content))
+                _refuse_many_columns(len(keys))
         return list(keys)
 
     def records(self, wanted: Sequence[str]) -> Iterator[Record]:
@@ -237,9 +255,12 @@ def _byte_lines(stream: BinaryIO) -> Iterator[bytes | None]:
 
 
 class _ParquetReader:
+    """Reads fewer rows at a time where they are long: a value that stands in the file once can be repeated by all."""
+
     def __init__(self, stream: BinaryIO) -> None:
         import pyarrow.parquet as pq
 
+        self._stream = stream
         with _parquet_problems():
             self._file = pq.ParquetFile(stream, pre_buffer=False)
             self.columns = list(self._file.schema_arrow.names)
@@ -253,16 +274,51 @@ class _ParquetReader:
                 yield Record(row, values)
 
     def _batches(self, wanted: Sequence[str]) -> Iterator[Any]:
-        batches = self._file.iter_batches(_BATCH_ROWS, columns=list(dict.fromkeys(wanted)), use_threads=False)
-        while True:
+        columns = list(dict.fromkeys(wanted))
+        for group in range(self._file.num_row_groups):
             with _parquet_problems():
-                batch = next(batches, None)
-            if batch is None:
-                return
-            yield batch
+                rows = min(_BATCH_ROWS, max(1, _BATCH_BYTES // self._row_bytes(group, columns)))
+            batches = self._file.iter_batches(rows, row_groups=[group], columns=columns, use_threads=False)
+            while True:
+                with _parquet_problems():
+                    batch = next(batches, None)
+                if batch is None:
+                    break
+                yield batch
+
+    def _row_bytes(self, group: int, columns: Sequence[str]) -> int:
+        """What a row of this group may take: as much as the group's rows on the average, and the longest of the values
+        that can be repeated."""
+        part, size, repeated, mixed = self._file.metadata.row_group(group), 0, list[str](), list[str]()
+        for place in range(part.num_columns):
+            column, chunk = self._file.metadata.schema.column(place), part.column(place)
+            size += chunk.total_uncompressed_size if column.path.split(".")[0] in columns else 0
+            if column.path in columns and chunk.has_dictionary_page and _is_text(column):
+                (mixed if set(_NO_DICTIONARY) & set(chunk.encodings) else repeated).append(column.path)
+        longest = self._longest(group, repeated) + _LONGEST_LINE * len(mixed)
+        return 1 + int(size) // max(1, int(part.num_rows)) + longest
+
+    def _longest(self, group: int, columns: list[str]) -> int:
+        """Bytes of the longest value in each column's dictionary, together: its first row has the whole dictionary."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        import pyarrow.parquet as pq
+
+        kept = {"metadata": self._file.metadata, "read_dictionary": columns, "pre_buffer": False}
+        batches = pq.ParquetFile(self._stream, **kept).iter_batches(1, [group], columns, use_threads=False)
+        found = next(batches, None) if columns else None
+        dictionaries = [column.dictionary for column in found or [] if pa.types.is_dictionary(column.type)]
+        return sum(int(pc.max(pc.binary_length(values)).as_py() or 0) for values in dictionaries)
 
     def close(self) -> None:
         """The stream is the caller's; ParquetFile closes only what it opened."""
+
+
+_NO_DICTIONARY = ("DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY")  # Arrow can't read these as one
+
+
+def _is_text(column: Any) -> bool:
+    return column.physical_type == "BYTE_ARRAY" and column.logical_type.type in ("NONE", "STRING", "JSON", "ENUM")
 
 
 @contextmanager
