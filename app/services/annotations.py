@@ -191,12 +191,15 @@ def skip(
     expert_id: int,
     assignment_id: int,
     reason: str = "",
+    key: str | None = None,
     now: datetime | None = None,
 ) -> int:
     """Pass the item to a colleague; it will not be given to this expert again. Returns the round's id.
 
-    A repeated skip of the same slot changes nothing.
+    A repeated skip of the same slot changes nothing; with the same ``key`` not even after it was taken back.
     """
+    if key is not None:
+        _check_key(key)
     if len(reason) > MAX_NOTE:
         raise InvalidInput("A reason can have %(n)s characters at most.", values={"n": MAX_NOTE}, field="reason")
     assignment = session.scalar(
@@ -206,15 +209,20 @@ def skip(
         .with_for_update(of=Assignment)
         .execution_options(populate_existing=True)
     )
+    if key is not None and (earlier := _carried_out(session, expert_id, key)) is not None:
+        return earlier.round_id
     if assignment is None or assignment.expert_id != expert_id:
         raise Conflict("This item is no longer yours to skip.", reason="taken")
+    if assignment.state not in ("claimed", "skipped"):
+        raise Conflict("This item is no longer yours to skip.", reason=assignment.state)
+    now = now or utcnow()
+    if key is not None:
+        _add_undone(session, assignment, expert_id, project_id, key, now)
     if assignment.state == "skipped":
         return assignment.round_id
-    if assignment.state != "claimed":
-        raise Conflict("This item is no longer yours to skip.", reason=assignment.state)
     assignment.state = "skipped"
     assignment.skip_reason = reason.strip() or None
-    assignment.done_at = now or utcnow()
+    assignment.done_at = now
     assignment.lease_expires_at = None
     session.flush()
     queue.reopen_for_colleague(session, assignment)
@@ -236,37 +244,44 @@ def undo(
     skip, and hand them its item again; they can go on to the one before. Returns its assignment; None when there is
     nothing to take back.
 
-    The same key twice takes back one answer. Raises Conflict once the expert has seen the item beside its contrast:
-    what they know then is not blind any more; and where a colleague has a skipped item already. Without
-    ``keep_claims`` the other items that they hold go back, so that this one is their next.
+    The same key twice takes back one thing, whatever came between. Raises Conflict once the expert has seen the item
+    beside its contrast: what they know then is not blind any more; and where a colleague has a skipped item already.
+    Without ``keep_claims`` the other items that they hold go back, so that this one is their next.
     """
     _check_key(key)
     now = now or utcnow()
     queue.keep_open(session, project_id)
-    replayed = session.scalar(
-        select(Annotation.assignment_id).where(Annotation.expert_id == expert_id, Annotation.idempotency_key == key)
-    )
-    if replayed is not None:
-        return replayed
+    if (earlier := _carried_out(session, expert_id, key)) is not None:
+        return earlier.assignment_id
     last = _answered(session, project_id, expert_id, assignment_id)
     if last is None:
         skipped = assignment_id and _take_back_skip(session, project_id, expert_id, assignment_id, now + lease, now)
-        return assignment_id if skipped else None
+        if not skipped:
+            return None
+        _add_undone(session, skipped, expert_id, project_id, key, now)
+        return skipped.id
     if reveals.revealed(session, expert_id, last.round_id, [last.item_id]):
         raise Conflict("You have seen this text beside its contrast. You can still change your answer.", reason="seen")
     if not keep_claims:
         queue.release(session, project_id, expert_id)
-    _take_back(session, last, expert_id, project_id, key, now)
+    _add_undone(session, last, expert_id, project_id, key, now)
     last.state = "claimed"
     last.claimed_at, last.lease_expires_at, last.done_at = now, now + lease, None
     session.flush()
     return last.id
 
 
+def _carried_out(session: Session, expert_id: int, key: str) -> Annotation | None:
+    """The row of what the expert did with this key, if that has been done."""
+    return session.scalar(
+        select(Annotation).where(Annotation.expert_id == expert_id, Annotation.idempotency_key == key)
+    )
+
+
 def _take_back_skip(
     session: Session, project_id: int, expert_id: int, assignment_id: int, until: datetime, now: datetime
-) -> bool:
-    """Whether the slot is the expert's again; also when it has been all the while, since an undo may come twice."""
+) -> Assignment | None:
+    """The slot, if it is the expert's again; also when it has been all the while: the skip may never have come."""
     slot = session.scalar(
         select(Assignment)
         .join(Round, Round.id == Assignment.round_id)
@@ -281,16 +296,18 @@ def _take_back_skip(
         .execution_options(populate_existing=True)
     )
     if slot is None or slot.state == "claimed":
-        return slot is not None
+        return slot
     if not queue.take_back_from_colleague(session, slot):
         raise Conflict("A colleague has this item now.", reason="given_on")
     slot.state, slot.skip_reason, slot.done_at = "claimed", None, None
     slot.claimed_at, slot.lease_expires_at = now, until
     session.flush()
-    return True
+    return slot
 
 
-def _take_back(session: Session, slot: Assignment, expert_id: int, project_id: int, key: str, now: datetime) -> None:
+def _add_undone(session: Session, slot: Assignment, expert_id: int, project_id: int, key: str, now: datetime) -> None:
+    """No answer of the expert's stands there from here on. A skip, and what takes it back, leave such a row as well,
+    though no answer stood before: so their keys are known for good."""
     session.add(
         Annotation(
             round_id=slot.round_id,
@@ -336,7 +353,7 @@ def change(
     if seen and note is None:
         raise InvalidInput("Say why you change it: you have seen the text beside its contrast.", field="note")
     if not seen:
-        _take_back(session, slot, expert_id, project_id, f"undo:{answer.key}"[:64], now)
+        _add_undone(session, slot, expert_id, project_id, f"undo:{answer.key}"[:64], now)
     row = Annotation(
         round_id=slot.round_id,
         item_id=slot.item_id,

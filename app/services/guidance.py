@@ -304,7 +304,7 @@ def news(session: Session, project_id: int, user: User) -> GuidelineVersion | No
         .where(
             GuidelineVersion.project_id == project_id,
             Annotation.expert_id == user.id,
-            Annotation.requeued_by_id.is_(None),  # a lead took those answers back, under the new version
+            Annotation.kind != "undone",  # a lead may have taken an answer back, under the new version
         )
     )
     return current if worked_with is not None and worked_with < current.version else None

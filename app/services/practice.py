@@ -184,7 +184,7 @@ def is_offered(session: Session, project: Project, expert_id: int) -> bool:
         select(Annotation.id)
         .join(Assignment, Assignment.id == Annotation.assignment_id)
         .join(Round, Round.id == Assignment.round_id)
-        .where(Round.project_id == project.id, Annotation.expert_id == expert_id)
+        .where(Round.project_id == project.id, Annotation.expert_id == expert_id, Annotation.kind == "blind")
         .limit(1)
     )
     return session.scalar(answered) is None

@@ -282,7 +282,7 @@ def _carry_out(session: Session, access: ProjectAccess, noted: Noted, minutes: i
         answered = Answer(noted.assignment or 0, noted.label, noted.key, noted.flagged, noted.note, noted.seconds)
         done = _answer(session, access, answered)
     elif noted.kind == "skip":
-        done = _skip(session, access, noted.assignment or 0, noted.reason)
+        done = _skip(session, access, noted.assignment or 0, noted.reason, noted.key)
     else:
         done = _undo(session, access, noted.key, noted.assignment, minutes, keep=True)
     return _desk(session, access, minutes, done)
@@ -307,7 +307,7 @@ def contrast_is_due(session: Session, access: ProjectAccess, receipt: Receipt) -
     return reveals.is_ready(session, access.user.id, receipt.round_id, receipt.item_id)
 
 
-def _skip(session: Session, access: ProjectAccess, assignment: int, reason: str) -> Done:
+def _skip(session: Session, access: ProjectAccess, assignment: int, reason: str, key: str | None = None) -> Done:
     try:
         round_id = annotations.skip(
             session,
@@ -315,6 +315,7 @@ def _skip(session: Session, access: ProjectAccess, assignment: int, reason: str)
             expert_id=access.user.id,
             assignment_id=assignment,
             reason=reason,
+            key=key,
         )
     except Conflict as lost:
         return _lost(lost)

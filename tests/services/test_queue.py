@@ -9,10 +9,12 @@ import pytest
 from sqlalchemy import func, select, update
 
 from app.db.base import utcnow
-from app.db.tables import Annotation, Assignment, GuidelineVersion, Round
+from app.db.tables import Annotation, Assignment, GuidelineVersion, Project, Round, User
 from app.errors import Conflict, InvalidInput, NotFound
-from app.services import annotations, queue
+from app.services import annotations, guidance, practice, queue
 from app.services.annotations import Answer
+from app.services.answers import effective_answers
+from app.services.pool import history
 from tests.services.review_factories import Review, add_expert, open_review
 
 LEASE = timedelta(minutes=30)
@@ -29,10 +31,15 @@ def answer(db, review: Review, expert: int, task, label: int = 1, key: str | Non
     )
 
 
-def skip(db, review: Review, expert: int, task, reason: str = ""):
+def skip(db, review: Review, expert: int, task, reason: str = "", key: str | None = None):
     return db.run_write(
         lambda s: annotations.skip(
-            s, project_id=review.project_id, expert_id=expert, assignment_id=task.assignment_id, reason=reason
+            s,
+            project_id=review.project_id,
+            expert_id=expert,
+            assignment_id=task.assignment_id,
+            reason=reason,
+            key=key,
         )
     )
 
@@ -252,6 +259,64 @@ def test_a_skip_stays_once_a_colleague_has_its_item_or_the_review_has_closed(db)
     answer(db, review, second, taken)
     assert db.run_write(lambda s: queue.close_if_answered(s, review.round_id))
     assert undo(db, review, first, assignment=task.assignment_id) is None
+
+
+def given(db, review) -> dict[int, int]:
+    with db.read() as session:
+        return {a.item_id: a.final_label for a in effective_answers(session, [review.round_id])}
+
+
+def test_a_skip_that_comes_again_after_it_was_taken_back_changes_nothing(db):
+    review = open_review(db, items=2, experts=3, overlap=1)
+    expert, key = review.experts[0], "s" * 16
+    task = claim(db, review, expert)
+    assert skip(db, review, expert, task, key=key) == review.round_id
+    undo(db, review, expert, assignment=task.assignment_id)
+    before = count(db, Assignment)
+    assert skip(db, review, expert, task, key=key) == review.round_id
+    assert (count(db, Assignment), count(db, Assignment, Assignment.state == "skipped")) == (before, 0)
+    answer(db, review, expert, task, 1)
+    assert skip(db, review, expert, task, key=key) == review.round_id, "nor after the answer"
+    assert given(db, review) == {task.item_id: 1}
+    undo(db, review, expert, assignment=task.assignment_id)
+    skip(db, review, expert, task, key="t" * 16)
+    assert (given(db, review), count(db, Assignment, Assignment.state == "skipped")) == ({}, 1), "a new one does"
+
+
+@pytest.mark.parametrize("came", [True, False])
+def test_taking_a_skip_back_that_comes_again_after_the_answer_leaves_the_answer(db, came):
+    review = open_review(db, items=2, experts=3, overlap=2)
+    expert, key = review.experts[0], "u" * 16
+    task = claim(db, review, expert)
+    if came:  # else the skip is lost, and its taking back comes alone
+        skip(db, review, expert, task, key="s" * 16)
+    assert undo(db, review, expert, key=key, assignment=task.assignment_id) == task.assignment_id
+    answer(db, review, expert, task, 1)
+    assert undo(db, review, expert, key=key, assignment=task.assignment_id) == task.assignment_id
+    assert given(db, review) == {task.item_id: 1}
+    with db.read() as session:
+        assert session.get_one(Assignment, task.assignment_id).state == "done"
+
+
+def test_what_a_skip_leaves_in_the_record_is_no_answer_anywhere(db):
+    review = open_review(db, items=2, experts=3, overlap=2)
+    expert = review.experts[0]
+    task = claim(db, review, expert)
+    skip(db, review, expert, task, key="s" * 16)
+    undo(db, review, expert, assignment=task.assignment_id)
+    with db.write() as session:
+        project = session.get_one(Project, review.project_id)
+        practice.add(session, project, "a text to practise", 1, user_id=None)
+        assert practice.is_offered(session, project, expert), "a newcomer still"
+        guidance.publish(session, project, text="two", examples={}, summary="New.", user_id=expert)
+        assert guidance.news(session, project.id, session.get_one(User, expert)) is None
+        assert history.item_history(session, project, task.item_id).rounds[0].answers == ()
+    answer(db, review, expert, task, 1)
+    undo(db, review, expert)
+    skip(db, review, expert, task, key="t" * 16)
+    with db.read() as session:
+        (part,) = history.item_history(session, session.get_one(Project, review.project_id), task.item_id).rounds
+    assert [row.kind for row in part.answers] == ["blind", "undone"]
 
 
 def test_undo_gives_the_last_item_back_and_then_the_one_before(db):

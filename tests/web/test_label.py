@@ -124,12 +124,16 @@ def test_undo_gives_the_item_back_also_after_signing_in_again_and_then_the_one_b
 
 def test_a_skip_with_its_reason_is_not_an_answer(scene, review):
     browser = scene.browser("expert")
-    desk = note_down(browser, scene, "skip", assignment=held(browser, scene)[0], reason="Outside my field").json()
+    entry = {"assignment": held(browser, scene)[0], "reason": "Outside my field", "key": "s" * 16}
+    desk = note_down(browser, scene, "skip", **entry).json()
     assert "second text" in [task["text"] for task in desk["tasks"]]
-    assert answers(scene) == 0
     with scene.db.read() as session:
+        assert session.scalars(select(Annotation.kind)).all() == ["undone"]
         skipped = session.scalars(select(Assignment).where(Assignment.state == "skipped")).one()
     assert skipped.skip_reason == "Outside my field"
+    note_down(browser, scene, "undo", assignment=skipped.id)
+    assert note_down(browser, scene, "skip", **entry).json()["done"]["kind"] == "skipped"
+    assert note_down(browser, scene, assignment=skipped.id, label=1).json()["done"]["kind"] == "saved", "sent late"
 
 
 def test_the_last_answer_closes_the_review_and_says_what_comes_next(scene, review):

@@ -62,7 +62,8 @@ class Annotation(Base):
 
     ``blind`` rows were given before anything was revealed, ``revised`` ones after, and an ``undone`` row (no label)
     takes back what came before it: the expert did, or, with ``requeued_by_id``, somebody who changed the guideline
-    and asks for the item to be answered again. The last blind row after the last undone one counts for agreement;
+    and asks for the item to be answered again. A skip and its taking back leave an ``undone`` row too, for its key,
+    where there was no answer to take back. The last blind row after the last undone one counts for agreement;
     the last row of either kind counts for training.
     """
 

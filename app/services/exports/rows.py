@@ -65,7 +65,7 @@ def export_rows(
 
 
 def _names(session: Session, rounds: dict[int, int]) -> dict[int, str]:
-    answered = select(Annotation.expert_id).where(Annotation.round_id.in_(rounds))
+    answered = select(Annotation.expert_id).where(Annotation.round_id.in_(rounds), Annotation.kind == "blind")
     return dict(session.execute(select(User.id, User.name).where(User.id.in_(answered))).all())
 
 
@@ -74,7 +74,7 @@ def _pages(
 ) -> Iterator[Sequence[Row[Any]]]:
     query = _items_with_prediction(project_id, model)
     if scope == "labelled":
-        answered = select(Annotation.item_id).where(Annotation.round_id.in_(rounds))
+        answered = select(Annotation.item_id).where(Annotation.round_id.in_(rounds), Annotation.kind == "blind")
         settled = select(ConsensusLabel.item_id).where(ConsensusLabel.round_id.in_(rounds))
         query = query.where(or_(Item.id.in_(answered), Item.id.in_(settled)))
     query, last = query.order_by(Item.ordinal).limit(size), -1

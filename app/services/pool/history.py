@@ -204,6 +204,7 @@ def _member(pair: BoundaryPair, item_id: int, texts: dict[int, str]) -> PairMemb
 
 
 def _answers(session: Session, round_id: int, item_id: int) -> tuple[Answer, ...]:
+    """Each answer, and what took one back; not the rows that a skip has left, which took back nothing."""
     asked = User.__table__.alias("asked")
     rows = session.execute(
         select(Annotation, User.name, GuidelineVersion.version, asked.c.name)
@@ -213,10 +214,13 @@ def _answers(session: Session, round_id: int, item_id: int) -> tuple[Answer, ...
         .where(Annotation.round_id == round_id, Annotation.item_id == item_id)
         .order_by(Annotation.id)
     )
-    return tuple(
-        Answer(name, a.kind, a.label, version, a.flagged, a.note, a.seconds, again, a.created_at)
-        for a, name, version, again in rows
-    )
+    shown: list[Answer] = []
+    standing: set[int] = set()  # the experts whose answer stands
+    for a, name, version, again in rows:
+        if a.kind != "undone" or a.expert_id in standing:
+            shown.append(Answer(name, a.kind, a.label, version, a.flagged, a.note, a.seconds, again, a.created_at))
+        (standing.discard if a.kind == "undone" else standing.add)(a.expert_id)
+    return tuple(shown)
 
 
 def _baselines(session: Session, item: Item) -> tuple[BaselineSaid, ...]:
