@@ -246,7 +246,8 @@ def undo(
 
     The same key twice takes back one thing, whatever came between. Raises Conflict once the expert has seen the item
     beside its contrast: what they know then is not blind any more; and where a colleague has a skipped item already.
-    Without ``keep_claims`` the other items that they hold go back, so that this one is their next.
+    Without ``keep_claims`` the other items that they hold go back, so that this one is their next; not those that
+    they are asked for again.
     """
     _check_key(key)
     now = now or utcnow()

@@ -463,18 +463,15 @@ def queue_again(
 
 def returned(session: Session, project_id: int, expert_id: int) -> set[int]:
     """The expert's assignments that wait for a second answer because the guideline changed."""
-    later = aliased(Annotation)
     rows = session.scalars(
-        select(Annotation.assignment_id)
-        .join(Assignment, Assignment.id == Annotation.assignment_id)
+        select(Assignment.id)
         .join(Round, Round.id == Assignment.round_id)
         .where(
             Round.project_id == project_id,
             Round.state == "review",
             Assignment.state == "claimed",
             Assignment.expert_id == expert_id,
-            Annotation.requeued_by_id.is_not(None),
-            ~exists().where(later.assignment_id == Annotation.assignment_id, later.id > Annotation.id),
+            queue.is_asked_again(),
         )
     )
     return set(rows)

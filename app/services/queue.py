@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, exists, func, select, text, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from app.db.base import UtcDateTime, utcnow
 from app.db.tables import Annotation, Assignment, Membership, Project, Round, RoundItem, User
@@ -70,10 +70,12 @@ _WHY_EMPTY = {
 _UNANSWERED = text(UNANSWERED)
 _TIMES = (bindparam("now", type_=UtcDateTime()), bindparam("lease", type_=UtcDateTime()))
 _OPEN_REVIEW = "(SELECT id FROM rounds WHERE project_id = :project AND state = 'review' AND paused_at IS NULL)"
-_TAKE = """
-    UPDATE assignments SET state = 'claimed', expert_id = :expert, claimed_at = :now, lease_expires_at = :lease
-    WHERE id = ({which}) AND state IN ('open', 'claimed')
-    RETURNING id, item_id, position"""
+# What was asked for again is held for longer than an ordinary lease, and looking at it must not cut that short.
+_LEASE = "CASE WHEN lease_expires_at > :lease THEN lease_expires_at ELSE :lease END"
+_TAKE = f"""
+    UPDATE assignments SET state = 'claimed', expert_id = :expert, claimed_at = :now, lease_expires_at = {_LEASE}
+    WHERE id = ({{which}}) AND state IN ('open', 'claimed')
+    RETURNING id, item_id, position"""  # noqa: S608 - made of constants only
 _NEXT_FREE = f"""
     SELECT a.id FROM assignments a
     WHERE a.round_id = {_OPEN_REVIEW} AND a.state IN ('open', 'claimed')
@@ -89,7 +91,7 @@ _KEEP_OWN = text(_TAKE.format(which=_OWN_CLAIM)).bindparams(*_TIMES)
 _TAKE_NEXT_SQLITE = text(_TAKE.format(which=_NEXT_FREE)).bindparams(*_TIMES)
 _TAKE_NEXT_POSTGRES = text(_TAKE.format(which=_NEXT_FREE + " FOR UPDATE OF a SKIP LOCKED")).bindparams(*_TIMES)
 _RENEW_OWN = text(f"""
-    UPDATE assignments SET lease_expires_at = :lease
+    UPDATE assignments SET lease_expires_at = {_LEASE}
     WHERE round_id = {_OPEN_REVIEW} AND expert_id = :expert AND state = 'claimed'
     RETURNING id, item_id, position""").bindparams(_TIMES[1])  # noqa: S608 - constants only
 _TEXT = text("SELECT text FROM items WHERE id = :item")
@@ -221,7 +223,8 @@ def explain_empty(session: Session, project_id: int) -> EmptyQueue:
 
 
 def release(session: Session, project_id: int, expert_id: int, *, until: datetime | None = None) -> int:
-    """Give back what the expert holds in the open review; how many slots that were.
+    """Give back what the expert holds in the open review; how many slots that were. What they are asked for again
+    stays theirs: nobody else's answer stands in for the one that was taken back.
 
     With ``until``, only what nobody has renewed since: a page that is loaded anew holds the items before the one
     that it replaces has let go of them.
@@ -231,6 +234,7 @@ def release(session: Session, project_id: int, expert_id: int, *, until: datetim
         == select(Round.id).where(Round.project_id == project_id, Round.state == "review").scalar_subquery(),
         Assignment.expert_id == expert_id,
         Assignment.state == "claimed",
+        ~is_asked_again(),
     )
     result = session.execute(
         update(Assignment)
@@ -240,6 +244,15 @@ def release(session: Session, project_id: int, expert_id: int, *, until: datetim
         .execution_options(synchronize_session=False)
     )
     return len(result.all())
+
+
+def is_asked_again() -> ColumnElement[bool]:
+    """Whether an assignment waits for a second answer because the guideline has changed."""
+    asked, answered = aliased(Annotation), aliased(Annotation)
+    since = exists().where(
+        answered.assignment_id == asked.assignment_id, answered.id > asked.id, answered.kind != "undone"
+    )
+    return exists().where(asked.assignment_id == Assignment.id, asked.requeued_by_id.is_not(None), ~since)
 
 
 def reopen_for_colleague(session: Session, assignment: Assignment) -> bool:

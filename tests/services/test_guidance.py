@@ -14,7 +14,7 @@ from app.services import annotations, guidance, projects, queue
 from app.services.annotations import Answer
 from app.services.answers import effective_answers
 from app.services.queue import lease_for
-from tests.services.review_factories import open_review
+from tests.services.review_factories import add_expert, open_review
 
 LEASE = lease_for({}, 30)
 
@@ -190,6 +190,56 @@ def test_an_item_kept_too_long_goes_to_a_colleague(db, review):
     work(db, review, guidance.queue_again, [1], user_id=two, now=past)
     with db.write() as session:
         assert session.get_one(Assignment, first.assignment_id).lease_expires_at < utcnow()
+
+
+@pytest.mark.parametrize("opens", ["ahead", "one"])
+def test_what_is_asked_again_is_kept_for_its_expert_who_opens_the_page_and_leaves(db, review, opens):
+    one, two = review.experts
+    third = add_expert(db, review)
+    asked, _ = (answer_next(db, review, expert).item_id for expert in (one, two))
+    publish(db, review)
+    assert work(db, review, guidance.queue_again, [1], user_id=two) == 2
+    hold = {"project_id": review.project_id, "expert_id": one}
+    with db.write() as session:
+        if opens == "ahead":
+            held = [task.item_id for task in queue.claim_ahead(session, **hold, lease=LEASE, unanswered=99)]
+        else:
+            held = [queue.claim(session, **hold, lease=LEASE).item_id]
+    assert held[0] == asked
+    released = db.run_write(lambda session: queue.release(session, **hold))
+    assert released == len(held) - 1, "the rest goes back"
+    later = utcnow() + timedelta(hours=23)
+    other = db.run_write(lambda s: queue.claim(s, review.project_id, third, lease=LEASE, now=later))
+    assert other.item_id != asked
+    with db.read() as session:
+        assert len(guidance.returned(session, review.project_id, one)) == 1
+    after = utcnow() + guidance.QUEUED_AGAIN_FOR + timedelta(minutes=1)
+    with db.write() as session:
+        queue.release(session, review.project_id, third)
+        assert queue.claim(session, review.project_id, third, lease=LEASE, now=after).item_id == asked
+
+
+def test_a_text_asked_again_stays_so_when_its_skip_is_taken_back_and_is_free_once_answered(db, review):
+    one, two = review.experts
+    first = answer_next(db, review, one)
+    publish(db, review)
+    work(db, review, guidance.queue_again, [1], user_id=two)
+    who = {"project_id": review.project_id, "expert_id": one}
+
+    def undo(session, key):
+        slot = first.assignment_id
+        return annotations.undo(session, **who, key=key, lease=LEASE, assignment_id=slot, keep_claims=True)
+
+    with db.write() as session:
+        annotations.skip(session, **who, assignment_id=first.assignment_id, key="s" * 16)
+        assert undo(session, "u" * 16) == first.assignment_id
+        assert guidance.returned(session, **who) == {first.assignment_id}
+        assert queue.release(session, **who) == 0
+    assert answer_next(db, review, one).assignment_id == first.assignment_id
+    with db.write() as session:
+        undo(session, "v" * 16)
+        assert guidance.returned(session, **who) == set()
+        assert queue.release(session, **who) == 1
 
 
 lines = st.lists(st.text("ab", max_size=3), max_size=6)
