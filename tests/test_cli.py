@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ import typer.main
 from typer.testing import CliRunner
 
 from app.cli import app
+from app.cli.demo import _wait_for_pages, demo_settings
 from app.cli.processes import Processes, child_environment, port_is_free
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -341,3 +343,30 @@ def test_a_child_that_may_die_is_started_again_and_another_ends_everything(folde
     assert processes.run(restart=["worker", "slow"]) == 1
     processes.stop()
     assert "The web process has ended (exit code 2)." in capfd.readouterr().err
+
+
+class Web:
+    """A web process that has been started: it listens from the ``after``-th look on, or dies at it."""
+
+    stopping = False
+
+    def __init__(self, *, after: int, dies: bool) -> None:
+        self.looks, self.after, self.dies = 0, after, dies
+        self.socket = socket.socket()
+        self.socket.bind(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+
+    def alive(self, name: str) -> bool:
+        self.looks += 1
+        if self.looks == self.after and not self.dies:
+            self.socket.listen()
+        return not (self.dies and self.looks >= self.after)
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_the_demos_links_are_printed_once_the_pages_are_there_and_not_if_they_never_are(tmp_path, dies):
+    web = Web(after=3, dies=dies)
+    settings = demo_settings(tmp_path, host="0.0.0.0", port=web.port)  # noqa: S104 - nothing listens there
+    with web.socket:
+        assert _wait_for_pages(settings, web) is not dies
+    assert web.looks == 3

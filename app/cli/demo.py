@@ -134,7 +134,7 @@ def _open_first_review(config: "Settings", processes: "Processes") -> None:
         processes.start("worker", "worker")
         number = ensure_open_round(db, demo)
         state = _wait_for_review(db, demo, number, processes)
-        if not processes.stopping:
+        if _wait_for_pages(config, processes):
             links = sign_in_links(db, demo, config.resolved_base_url)
             _print_links(config, number, state, links)
     finally:
@@ -171,6 +171,22 @@ def _wait_for_review(db: "Database", demo: "Demo", number: int, processes: "Proc
             note(f"Round {number}: {_DOING.get(stage, stage)} …")
         time.sleep(0.1)
     return "preparing"
+
+
+def _wait_for_pages(config: "Settings", processes: "Processes") -> bool:
+    """Whether a link that is opened at once leads somewhere; not if the web process has died."""
+    import socket
+    import time
+
+    place = (_address(config.host).strip("[]"), config.port)
+    while not processes.stopping and processes.alive("web"):
+        try:
+            socket.create_connection(place, timeout=1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return True
+    return False
 
 
 def _print_links(config: "Settings", number: int, state: str, links: "list[tuple[str, str, str]]") -> None:
