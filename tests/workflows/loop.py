@@ -101,6 +101,15 @@ def wait_for(db: Database, round_id: int, *states: str, seconds: float = _LONGES
         time.sleep(0.02)
 
 
+def run_round(db: Database, project_id: int) -> int:
+    """A round from its start to its end, answered with the truth; its id."""
+    round_id = start(db, project_id)
+    wait_for(db, round_id, "review")
+    answer_all(db, round_id)
+    wait_for(db, round_id, "done")
+    return round_id
+
+
 def answer_all(db: Database, round_id: int, *, ties: Collection[int] = (), labels: Mapping[int, int] | None = None):
     """Every slot is answered with the truth (or with ``labels``); on the items in ``ties`` the experts differ."""
 
