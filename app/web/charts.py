@@ -105,9 +105,7 @@ def _key(report: AlignmentReport) -> list[str]:
     ceiling, first = report.ceiling(), next(iter(report.series(EVALUATION)), None)
     lines = []
     if ceiling is not None:
-        lines.append(
-            f"Band: experts among themselves, {_short(ceiling.kappa.value)} (evaluation set, n = {ceiling.kappa.n:,})"
-        )
+        lines.append(f"Band: experts, {_short(ceiling.kappa.value)} (evaluation set, n = {ceiling.kappa.n:,})")
     if first is not None and first.round_number == 0:
         lines.append(f"Dashed: pre-labeller, {_short(first.kappa.value)} (n = {first.kappa.n:,})")
     reference = report.reference()

@@ -47,7 +47,7 @@ def _values(part) -> list[dict]:
 
 def test_the_chart_names_the_experts_band_with_its_n_and_has_two_themes(scene, history):
     light, dark = chart(scene, history), chart(scene, history, "dark")
-    assert light["title"]["text"][0] == "Band: experts among themselves, 0.82 (evaluation set, n = 126)"
+    assert light["title"]["text"][0] == "Band: experts, 0.82 (evaluation set, n = 126)"
     assert light["background"] != dark["background"]
     assert scene.browser("admin").get(f"/p/{history.slug}/alignment/chart.json?theme=pink").status_code == 422
 
